@@ -1,0 +1,91 @@
+"""The models: their names, their shapes, their sampling, and that weights move between them and a learner's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from vae_helpers import VAE, Autoencoder, loss_function
+
+
+class Written(nn.Module):
+    """A VAE as the exercise asks for it, written here with the names and layers that it prescribes."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc_mu, self.fc_logvar = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
+        self.fc_dec = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Sigmoid())
+
+    def forward(self, x, eps):
+        h = torch.relu(self.fc1(x.view(-1, 784)))
+        mu, logvar = self.fc_mu(h), self.fc_logvar(h)
+        return self.fc_dec(mu + eps * torch.exp(0.5 * logvar)), mu, logvar
+
+
+def test_weights_of_a_learners_model_load_and_give_the_same_output():
+    torch.manual_seed(0)
+    theirs, ours = Written(), VAE()
+    ours.load_state_dict(theirs.state_dict())
+    theirs.load_state_dict(ours.state_dict())  # and back
+    x = torch.rand(7, 1, 28, 28)
+    torch.manual_seed(1)
+    outputs = ours(x)
+    torch.manual_seed(1)
+    expected = theirs(x, torch.randn(7, 20))
+    for a, b in zip(outputs, expected, strict=True):
+        assert torch.equal(a, b)
+    written_out = (
+        nn.functional.binary_cross_entropy(expected[0], x.view(-1, 784), reduction="sum")
+        - 0.5 * (1 + expected[2] - expected[1].pow(2) - expected[2].exp()).sum()
+    )
+    torch.testing.assert_close(loss_function(outputs[0], x, *outputs[1:]), written_out, rtol=1e-5, atol=0)
+
+
+def test_parameter_count_and_shapes():
+    model = VAE()
+    assert sum(p.numel() for p in model.parameters()) == 652_824
+    for x in (torch.rand(3, 1, 28, 28), torch.rand(3, 784)):
+        recon_x, mu, logvar = model(x)
+        assert (recon_x.shape, mu.shape, logvar.shape) == ((3, 784), (3, 20), (3, 20))
+    auto = Autoencoder(latent_dim=2)
+    assert auto.encode(x).shape == (3, 2)
+    assert auto(x).shape == (3, 784)
+
+
+@pytest.mark.parametrize("kind", [VAE, Autoencoder])
+def test_decode_gives_the_sigmoid_of_its_logits(kind):
+    model = kind(latent_dim=4, hidden_dim=8)
+    z = torch.randn(5, 4)
+    torch.testing.assert_close(model.decode(z), torch.sigmoid(model.decode_logits(z)))
+
+
+def test_reparameterize_draws_from_q():
+    torch.manual_seed(0)
+    mu = torch.tensor([[1.0, -2.0, 0.0]]).expand(400_000, 3)
+    logvar = torch.tensor([[-2.0, 2.0, 0.0]]).expand(400_000, 3)
+    z = VAE(latent_dim=3).reparameterize(mu, logvar)
+    std = torch.exp(0.5 * logvar[0])
+    eps = (z - mu[0]) / std
+    n = len(z)
+    # Each line: the statistic's standard error for a Gaussian, times 8.
+    assert eps.mean(0).abs().max() < 8 / n**0.5
+    assert (eps.var(0) - 1).abs().max() < 8 * (2 / n) ** 0.5
+    assert ((eps**4).mean(0) - 3).abs().max() < 8 * (96 / n) ** 0.5
+    assert (torch.corrcoef(eps.T) - torch.eye(3)).abs().max() < 8 / n**0.5
+
+
+def test_reparameterize_lets_both_gradients_through():
+    mu, logvar = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, 3, requires_grad=True)
+    torch.manual_seed(0)
+    z = VAE(latent_dim=3).reparameterize(mu, logvar)
+    z.sum().backward()
+    torch.testing.assert_close(mu.grad, torch.ones(2, 3))
+    torch.testing.assert_close(logvar.grad, 0.5 * z.detach())  # dz/dlogvar = ½ σ ε
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [({"latent_dim": 0}, ValueError), ({"latent_dim": 2.0}, TypeError), ({"hidden_dim": -1}, ValueError)],
+)
+def test_bad_sizes(arguments, error):
+    with pytest.raises(error, match="must be"):
+        VAE(**arguments)

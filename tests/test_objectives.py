@@ -1,0 +1,226 @@
+"""Each formula against torch.distributions, against Monte Carlo with a stated error, and by its gradient."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.distributions import Bernoulli, Independent, Normal
+from torch.distributions import kl_divergence as torch_kl
+
+from vae_helpers import VAE
+from vae_helpers import objectives as ob
+
+
+def gaussians(batch=5, latents=3, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(1)
+    mu = 2 * torch.randn(batch, latents, generator=generator, dtype=dtype)
+    logvar = 1.5 * torch.randn(batch, latents, generator=generator, dtype=dtype)
+    return mu, logvar
+
+
+def test_kl_is_that_of_torch_distributions():
+    mu, logvar = gaussians()
+    q = Normal(mu, logvar.exp().sqrt())
+    expected = torch_kl(q, Normal(torch.zeros_like(mu), 1.0)).sum(1)
+    torch.testing.assert_close(ob.kl_divergence(mu, logvar), expected)
+
+
+def test_kl_is_the_mean_of_log_q_minus_log_p():
+    mu, logvar = gaussians(batch=4)
+    q = Normal(mu, logvar.exp().sqrt())
+    torch.manual_seed(0)
+    z = q.sample((200_000,))
+    ratio = (q.log_prob(z) - Normal(0.0, 1.0).log_prob(z)).sum(2)
+    error = ratio.std(0) / math.sqrt(len(ratio))
+    exact = ob.kl_divergence(mu, logvar)
+    assert ((ratio.mean(0) - exact).abs() < 6 * error).all()
+    assert (6 * error < 0.02 * exact).all()  # the line above sees an error of 2 %
+
+
+def test_kl_at_points_that_name_a_mistake():
+    zeros = torch.zeros(2, 4)
+    assert torch.equal(ob.kl_divergence(zeros, zeros), torch.zeros(2))
+    torch.testing.assert_close(ob.kl_divergence(zeros + 1, zeros), torch.full((2,), 2.0))  # D/2, not 1/2
+    torch.testing.assert_close(ob.kl_divergence(zeros - 3, zeros), torch.full((2,), 18.0))  # μ is squared
+
+
+def test_bernoulli_is_that_of_torch_distributions():
+    p = torch.rand(4, 10, dtype=torch.float64) * 0.98 + 0.01
+    x = (torch.rand(4, 10) < 0.4).double()
+    expected = Independent(Bernoulli(p), 1).log_prob(x)
+    torch.testing.assert_close(ob.bernoulli_log_likelihood(p, x), expected)
+    torch.testing.assert_close(ob.bernoulli_log_likelihood_from_logits(torch.logit(p), x), expected)
+
+
+def test_bernoulli_of_grey_pixels_is_the_cross_entropy():
+    p, x = torch.rand(4, 10), torch.rand(4, 10)
+    expected = -F.binary_cross_entropy(p, x, reduction="none").sum(1)
+    torch.testing.assert_close(ob.bernoulli_log_likelihood(p, x), expected)
+    torch.testing.assert_close(ob.bernoulli_log_likelihood_from_logits(torch.logit(p), x), expected)
+
+
+def test_bernoulli_from_logits_is_exact_for_large_logits():
+    logits, x = torch.tensor([[1000.0, -1000.0]]), torch.tensor([[0.0, 0.0]])
+    assert ob.bernoulli_log_likelihood_from_logits(logits, x).item() == -1000.0
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 3.0])
+def test_gaussian_is_that_of_torch_distributions(sigma):
+    mean, x = torch.rand(4, 10, dtype=torch.float64), torch.rand(4, 10, dtype=torch.float64)
+    expected = Normal(mean, sigma).log_prob(x).sum(1)
+    torch.testing.assert_close(ob.gaussian_log_likelihood(mean, x, sigma), expected)
+
+
+GREY = torch.linspace(0.05, 0.95, 6, dtype=torch.float64).reshape(3, 2)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda mu, logvar: ob.kl_divergence(mu, logvar),
+        lambda mu, logvar: ob.bernoulli_log_likelihood_from_logits(mu + logvar, GREY),
+        lambda mu, logvar: ob.bernoulli_log_likelihood(torch.sigmoid(mu + logvar), GREY),
+        lambda mu, logvar: ob.gaussian_log_likelihood(mu, logvar, 0.7),
+    ],
+)
+def test_gradients(function):
+    mu, logvar = gaussians(batch=3, latents=2)
+    assert torch.autograd.gradcheck(function, (mu.requires_grad_(), logvar.requires_grad_()))
+
+
+def test_loss_function_is_the_cross_entropy_plus_kl_summed_over_the_batch():
+    torch.manual_seed(0)
+    recon_x, x = torch.rand(6, 784), torch.rand(6, 1, 28, 28)
+    mu, logvar = gaussians(batch=6, latents=20, dtype=torch.float32)
+    written_out = F.binary_cross_entropy(recon_x, x.view(-1, 784), reduction="sum") - 0.5 * torch.sum(
+        1 + logvar - mu.pow(2) - logvar.exp()
+    )
+    torch.testing.assert_close(ob.loss_function(recon_x, x, mu, logvar), written_out, rtol=1e-5, atol=0)
+
+
+# --- the bounds ---------------------------------------------------------------------------------
+
+
+class ExactWorld(torch.nn.Module):
+    """Two latents; z → W z + c in every pixel's mean, σ = 1: log p(x) and the posterior are known.
+
+    x is padded to 784 pixels, of which the last 781 are zero in the data and have mean zero.
+    """
+
+    def __init__(self, shift=0.0):
+        super().__init__()
+        self.weight = torch.tensor([[1.0, 0.5], [-0.3, 0.8], [0.2, -0.7]], dtype=torch.float64)
+        self.shift = shift  # how wrong q's mean is
+
+    def encode(self, x):
+        precision = torch.eye(2, dtype=torch.float64) + self.weight.T @ self.weight
+        covariance = torch.linalg.inv(precision)
+        mean = x[:, :3] @ self.weight @ covariance
+        # q is diagonal: its best variances are those of the precision's diagonal
+        return mean + self.shift, -torch.log(torch.diag(precision)).expand(len(x), 2)
+
+    def decode(self, z):
+        return F.pad(z @ self.weight.T, (0, 781))
+
+    def log_p(self, x):
+        covariance = torch.eye(3, dtype=torch.float64) + self.weight @ self.weight.T
+        first = torch.distributions.MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance)
+        return first.log_prob(x[:, :3]) + Normal(0.0, 1.0).log_prob(x[:, 3:]).sum(1)
+
+
+@pytest.fixture
+def world_x():
+    torch.manual_seed(3)
+    return F.pad(torch.rand(6, 3, dtype=torch.float64), (0, 781))
+
+
+def test_bounds_climb_to_the_truth_in_a_world_where_it_is_known(world_x, generator):
+    world = ExactWorld(shift=0.7)
+    truth = world.log_p(world_x)
+
+    settings = {"likelihood": "gaussian", "sigma": 1.0, "generator": generator, "max_rows": 20_000}
+
+    def bound(k, repeats):
+        runs = [ob.importance_weighted_bound(world, world_x, k, **settings) for _ in range(repeats)]
+        return torch.stack(runs).mean(0)
+
+    one, five = bound(1, 4000), bound(5, 4000)
+    many = bound(20_000, 4)  # more codes than fit at once: they are drawn in seven pieces
+    assert (one < five).all()
+    assert (five < truth).all()
+    torch.testing.assert_close(many, truth, rtol=0, atol=0.05)
+
+
+def test_the_elbo_is_the_bound_for_one_code(world_x, generator):
+    world, settings = ExactWorld(shift=0.3), {"likelihood": "gaussian", "sigma": 1.0, "generator": generator}
+    elbo = torch.stack([ob.elbo(world, world_x, **settings) for _ in range(6000)])
+    bound = torch.stack([ob.importance_weighted_bound(world, world_x, 1, **settings) for _ in range(6000)])
+    error = (elbo.var(0) / 6000 + bound.var(0) / 6000).sqrt()
+    assert ((elbo.mean(0) - bound.mean(0)).abs() < 6 * error).all()
+    assert error.max() < 0.05
+
+
+def test_a_model_of_logits_and_one_of_probabilities_agree(model):
+    class Learners(VAE):
+        def decode(self, z):
+            return self.fc_dec(z)
+
+    theirs = Learners(latent_dim=3, hidden_dim=16)
+    theirs.load_state_dict(model.state_dict())
+    x = torch.rand(5, 1, 28, 28)
+    for function in (ob.elbo, lambda m, x, generator: ob.importance_weighted_bound(m, x, 7, generator=generator)):
+        a, b = (function(m, x, generator=torch.Generator().manual_seed(2)) for m in (model, theirs.eval()))
+        torch.testing.assert_close(a, b)
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        ([[0.5]], TypeError, "tensor"),
+        (torch.zeros(2, 784, dtype=torch.uint8), TypeError, "divide grey values"),
+        (torch.zeros(2, 28, 28), ValueError, "shape"),
+        (torch.zeros(2, 783), ValueError, "shape"),
+        (torch.zeros(2, 3, 28, 28), ValueError, "shape"),
+        (torch.zeros(2, 1, 14, 56), ValueError, "shape"),
+        (torch.zeros(784), ValueError, "shape"),
+        (torch.zeros(0, 784), ValueError, "empty"),
+        (torch.full((2, 784), float("nan")), ValueError, "NaN"),
+        (torch.full((2, 784), 1.01), ValueError, "lie in"),
+        (torch.full((2, 784), -0.01), ValueError, "lie in"),
+    ],
+)
+def test_images_that_are_none(x, error, words):
+    with pytest.raises(error, match=words):
+        ob.prepare_images(x)
+
+
+def test_images_are_flattened():
+    assert ob.prepare_images(torch.zeros(3, 1, 28, 28)).shape == (3, 784)
+    assert ob.prepare_images(torch.ones(3, 784)).shape == (3, 784)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: ob.kl_divergence(torch.zeros(2, 3), torch.zeros(3, 2)), "both have the shape"),
+        (lambda: ob.kl_divergence(torch.zeros(3), torch.zeros(3)), "both have the shape"),
+        (lambda: ob.bernoulli_log_likelihood(torch.zeros(2, 3), torch.zeros(2, 4)), "as many numbers"),
+        (lambda: ob.bernoulli_log_likelihood(torch.full((1, 2), 1.5), torch.zeros(1, 2)), "sigmoid"),
+        (lambda: ob.gaussian_log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2), 0.0), "positive"),
+        (lambda: ob.gaussian_log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2), math.inf), "positive"),
+        (lambda: ob.NegativeELBO(-1.0), "beta"),
+        (lambda: ob.NegativeELBO(math.nan), "beta"),
+        (lambda: ob.NegativeELBO(likelihood="laplace"), "laplace"),
+        (lambda: ob.NegativeELBO(likelihood="gaussian"), "sigma"),
+        (lambda: ob.NegativeELBO(sigma=1.0), "Bernoulli has none"),
+        (lambda: ob.importance_weighted_bound(VAE(2, 4), torch.zeros(1, 784), 0), "at least 1"),
+        (lambda: ob.elbo(VAE(2, 4), torch.zeros(1, 784), likelihood="gaussian"), "sigma"),
+    ],
+)
+def test_bad_arguments(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

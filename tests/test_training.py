@@ -1,0 +1,327 @@
+"""The loop: what it minimises, what it leaves alone, how it stops, and what it refuses."""
+
+import copy
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vae_helpers import VAE, Autoencoder, fit, loss_function
+from vae_helpers import objectives as ob
+from vae_helpers.training import model_lock
+
+
+@pytest.fixture(scope="module")
+def x(digits):
+    return digits.train_x[:600]
+
+
+def train(model, x, **settings):
+    settings = {"epochs": 1, "progress": False, "generator": torch.Generator().manual_seed(0)} | settings
+    return fit(model, x, **settings)
+
+
+def small(seed=0, kind=VAE):
+    torch.manual_seed(seed)
+    return kind(latent_dim=3, hidden_dim=32)
+
+
+def same_weights(a, b):
+    return all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def plain_program(model, x, epochs, order_seed, lr=1e-3, batch_size=128):
+    """The loop as a textbook writes it, with the batches and the noise that `fit` uses."""
+    generator = torch.Generator().manual_seed(order_seed)
+    torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    model.eval()(x[:2].flatten(1))  # fit rehearses once, which draws noise
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    losses = []
+    for _ in range(epochs):
+        total = 0.0
+        for batch in torch.randperm(len(x)).split(batch_size):
+            images = x[batch].flatten(1)
+            optimizer.zero_grad()
+            recon_x, mu, logvar = model(images)
+            cross_entropy = F.binary_cross_entropy(recon_x, images, reduction="sum")
+            loss = cross_entropy - 0.5 * (1 + logvar - mu.pow(2) - logvar.exp()).sum()
+            (loss / len(images)).backward()
+            optimizer.step()
+            total += loss.item()
+        losses.append(total / len(x))
+    return losses
+
+
+def test_fit_is_the_textbooks_loop(x):
+    ours, theirs = small(), small()
+    history = train(ours, x, epochs=3)
+    expected = plain_program(theirs, x, 3, order_seed=0)
+    assert history.train["loss"] == pytest.approx(expected, rel=1e-5)
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-5)
+
+
+def test_history(x, digits):
+    history = train(small(), x, epochs=4, test_x=digits.test_x[:300], beta=0.5)
+    assert (history.epochs, history.finished, history.interrupted) == (4, 4, False)
+    for terms in (history.train, history.test):
+        assert set(terms) == {"loss", "recon", "kl"}
+        assert all(len(values) == 4 for values in terms.values())
+        for loss, recon, kl in zip(terms["loss"], terms["recon"], terms["kl"], strict=True):
+            assert loss == pytest.approx(recon + 0.5 * kl, rel=1e-5)
+    assert history.train["loss"][-1] < history.train["loss"][0]
+    assert history.test["loss"][-1] < history.test["loss"][0]
+
+
+def test_the_test_loss_is_that_of_the_test_images(x, digits):
+    model, held_out = small(), digits.test_x[:2500]
+    history = train(model, x, test_x=held_out)
+    bound = -torch.stack([ob.elbo(model, held_out) for _ in range(20)]).mean(1)
+    assert history.test["loss"][-1] == pytest.approx(bound.mean().item(), abs=8 * bound.std().item())
+
+
+def test_a_generator_makes_it_reproducible_and_leaves_torchs_own_numbers_alone(x):
+    models = [small() for _ in range(3)]
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    train(models[0], x)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    train(models[1], x)
+    train(models[2], x, generator=torch.Generator().manual_seed(9))
+    assert same_weights(models[0], models[1])
+    assert not same_weights(models[0], models[2])
+
+
+def test_the_models_mode_and_its_missing_gradients_are_kept(x):
+    for mode in (True, False):
+        model = small().train(mode)
+        train(model, x, test_x=x[:50])
+        assert model.training is mode
+
+
+def test_a_learners_decode_is_what_is_trained(x):
+    class Inverted(VAE):
+        def decode(self, z):
+            return 1 - self.fc_dec(z)
+
+    class Written(VAE):
+        def forward(self, x):
+            mu, logvar = self.encode(x)
+            return 1 - self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+    instance = small()
+    instance.decode = lambda z: 1 - instance.fc_dec(z)
+    inverted = [small(kind=Inverted), small(kind=Written), instance]
+    for model in inverted:
+        train(model, x, epochs=8)
+    mean = x.flatten(1).mean(0)
+    for model in inverted:
+        picture = model.fc_dec(torch.zeros(1, 3))[0]
+        assert torch.dist(picture, 1 - mean) < torch.dist(picture, mean)
+
+
+def test_a_decoder_without_a_sigmoid_is_named(x):
+    model = small()
+    model.fc_dec = model.fc_dec[:3]
+    with pytest.raises(ValueError, match="sigmoid"):
+        train(model, x)
+
+
+def test_a_loss_function_as_objective_gives_the_same_weights_as_the_default(x):
+    ours, theirs = small(), small()
+    default = train(ours, x, epochs=2)
+    own = train(theirs, x, epochs=2, objective=loss_function)
+    assert own.train["loss"] == pytest.approx(default.train["loss"], rel=1e-5)
+    assert set(own.train) == {"loss"}
+
+
+def test_beta_weights_the_kl_term(x):
+    strong, weak = small(), small()
+    kl_strong = train(strong, x, epochs=5, beta=20.0).train["kl"][-1]
+    kl_weak = train(weak, x, epochs=5, beta=0.0).train["kl"][-1]
+    assert kl_strong < 0.5 * kl_weak
+
+
+def test_an_autoencoder_and_a_gaussian_likelihood_are_trained_too(x):
+    history = train(small(kind=Autoencoder), x, epochs=5, objective=ob.Reconstruction())
+    assert history.train["loss"][-1] < 0.9 * history.train["loss"][0]
+    gaussian = ob.NegativeELBO(likelihood="gaussian", sigma=0.3)
+    model = small()
+    history = train(model, x, epochs=5, objective=gaussian)
+    assert history.train["loss"][-1] < history.train["loss"][0]
+    recon_x, mu, logvar = model(x.flatten(1))
+    expected = (ob.kl_divergence(mu, logvar) - ob.gaussian_log_likelihood(recon_x, x, 0.3)).sum()
+    torch.manual_seed(0)
+    terms = [gaussian(model, x.flatten(1))["loss"] for _ in range(20)]
+    assert torch.stack(terms).mean().item() == pytest.approx(expected.item(), rel=0.02)
+
+
+def test_any_module_with_the_names_is_trained(x):
+    class Convolutional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.norm = nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm1d(4 * 36)
+            self.head, self.dec = nn.Linear(4 * 36, 4), nn.Linear(2, 784)
+
+        def encode(self, x):
+            h = self.norm(self.body(x.view(-1, 1, 28, 28)).flatten(1)).relu()
+            return self.head(h).chunk(2, dim=1)
+
+        def decode(self, z):
+            return torch.sigmoid(self.dec(z))
+
+        def forward(self, x):
+            mu, logvar = self.encode(x)
+            return self.decode(torch.distributions.Normal(mu, torch.exp(0.5 * logvar)).rsample()), mu, logvar
+
+    model = Convolutional()
+    before = copy.deepcopy(model.norm.running_mean)
+    history = train(model, x, epochs=4)
+    assert history.train["loss"][-1] < history.train["loss"][0]
+    assert not torch.equal(before, model.norm.running_mean)
+
+
+# --- stopping -----------------------------------------------------------------------------------
+
+
+def test_the_stop_button_keeps_the_model_and_its_history(x):
+    model, seen = small(), []
+
+    def stop(history):
+        seen.append(history.finished)
+        if history.finished == 2:
+            raise KeyboardInterrupt
+
+    history = train(model, x, epochs=50, progress=stop)
+    assert (history.interrupted, history.finished, history.epochs) == (True, 2, 50)
+    assert seen == [1, 2]
+    expected = small()
+    train(expected, x, epochs=2)
+    assert same_weights(model, expected)
+
+
+def test_the_stop_button_in_the_first_epoch(x):
+    def objective(recon_x, x, mu, logvar):
+        objective.calls += 1
+        if objective.calls == 4:
+            raise KeyboardInterrupt
+        return loss_function(recon_x, x, mu, logvar)
+
+    objective.calls = 0
+    model, start = small(), small()
+    history = train(model, x, objective=objective)
+    assert (history.interrupted, history.finished, history.train) == (True, 0, {})
+    assert not same_weights(model, start)
+
+
+def test_a_loss_that_is_not_finite_names_its_place_and_spares_the_weights(x):
+    def objective(recon_x, x, mu, logvar):
+        objective.calls += 1
+        loss = loss_function(recon_x, x, mu, logvar)
+        return loss * float("inf") if objective.calls == 1 + 5 + 3 else loss  # 1 rehearsal, 5 batches an epoch
+
+    objective.calls = 0
+    model = small()
+    with pytest.raises(ValueError, match=r"inf in epoch 2, batch 3.*learning rate"):
+        train(model, x, epochs=3, objective=objective)
+    assert all(p.isfinite().all() for p in model.parameters())
+
+
+def test_a_learning_rate_that_is_too_high_is_blamed(x):
+    with pytest.raises(ValueError, match=r"in epoch \d+, batch \d+.*smaller lr"):
+        train(small(), x, lr=1e4, epochs=3)
+
+
+def test_progress(x, capsys):
+    fit(small(), x, epochs=2, progress=True)
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "2/2 epochs" in shown.out.split("\r")[-1]
+    fit(small(), x, epochs=1, progress=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_change_only_under_the_lock(x, monkeypatch):
+    model = small()
+    step, held = torch.optim.Adam.step, []
+
+    def watched(self, *args, **kwargs):
+        held.append(model_lock(model)._is_owned())
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    train(model, x)
+    assert held
+    assert all(held)
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+class NoDecode(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+    def encode(self, x):
+        return x
+
+
+class TwoOutputs(VAE):
+    def forward(self, x):
+        return self.encode(x)
+
+
+class WideLogvar(VAE):
+    def encode(self, x):
+        mu, logvar = super().encode(x)
+        return mu, logvar[:, :1]
+
+
+class FewPixels(VAE):
+    def decode(self, z):
+        return super().decode(z)[:, :700]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"model": VAE}, TypeError, "brackets"),
+        ({"model": NoDecode()}, TypeError, "decode"),
+        ({"model": TwoOutputs()}, ValueError, "three tensors"),
+        ({"model": WideLogvar()}, ValueError, "both have the shape"),
+        ({"model": FewPixels()}, ValueError, "each pixel"),
+        ({"epochs": 0}, ValueError, "epochs"),
+        ({"epochs": -1}, ValueError, "epochs"),
+        ({"epochs": 2.5}, TypeError, "epochs"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"lr": 0.0}, ValueError, "lr"),
+        ({"lr": -1e-3}, ValueError, "lr"),
+        ({"lr": math.nan}, ValueError, "lr"),
+        ({"lr": math.inf}, ValueError, "lr"),
+        ({"lr": "fast"}, TypeError, "lr"),
+        ({"beta": -1.0}, ValueError, "beta"),
+        ({"beta": math.inf}, ValueError, "beta"),
+        ({"beta": 2.0, "objective": loss_function}, ValueError, "of your own"),
+        ({"objective": ob.Reconstruction}, TypeError, "not a class"),
+        ({"objective": 3}, TypeError, "function"),
+        ({"objective": lambda recon_x, x, mu, logvar: recon_x}, ValueError, "one number"),
+        ({"objective": lambda recon_x, x, mu, logvar: None}, ValueError, "one number"),
+        ({"train_x": torch.zeros(4, 784, dtype=torch.uint8)}, TypeError, "divide"),
+        ({"train_x": torch.zeros(0, 784)}, ValueError, "empty"),
+        ({"train_x": torch.full((4, 784), math.nan)}, ValueError, "NaN"),
+        ({"test_x": torch.full((4, 784), 2.0)}, ValueError, "lie in"),
+        ({"labels": torch.zeros(3)}, ValueError, "labels"),
+    ],
+)
+def test_bad_arguments(x, change, error, words):
+    settings = {"model": small(), "train_x": x, "epochs": 1, "progress": False} | change
+    model = settings.pop("model")
+    before = copy.deepcopy(model) if isinstance(model, nn.Module) else None
+    with pytest.raises(error, match=words):
+        fit(model, settings.pop("train_x"), **settings)
+    if before is not None:
+        assert same_weights(model, before)

@@ -1,0 +1,71 @@
+"""Helpers of an interactive course on Variational Autoencoders.
+
+Each name is loaded when it is first used, so that importing the package costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .data import ImageSet as ImageSet
+    from .data import load_images as load_images
+    from .evaluation import active_units as active_units
+    from .evaluation import kl_per_latent as kl_per_latent
+    from .models import VAE as VAE
+    from .models import Autoencoder as Autoencoder
+    from .objectives import bernoulli_log_likelihood as bernoulli_log_likelihood
+    from .objectives import elbo as elbo
+    from .objectives import gaussian_log_likelihood as gaussian_log_likelihood
+    from .objectives import importance_weighted_bound as importance_weighted_bound
+    from .objectives import kl_divergence as kl_divergence
+    from .objectives import loss_function as loss_function
+    from .pretrained import load_pretrained as load_pretrained
+    from .pretrained import pretrained_info as pretrained_info
+    from .training import History as History
+    from .training import fit as fit
+    from .widgets import FigureSliders as FigureSliders
+    from .widgets import LatentSliders as LatentSliders
+    from .widgets import beta_slider as beta_slider
+    from .widgets import gaussian_sliders as gaussian_sliders
+    from .widgets import two_gaussian_sliders as two_gaussian_sliders
+
+_HOME = {
+    "data": ["ImageSet", "load_images"],
+    "evaluation": ["active_units", "kl_per_latent"],
+    "models": ["VAE", "Autoencoder"],
+    "objectives": [
+        "bernoulli_log_likelihood",
+        "elbo",
+        "gaussian_log_likelihood",
+        "importance_weighted_bound",
+        "kl_divergence",
+        "loss_function",
+    ],
+    "pretrained": ["load_pretrained", "pretrained_info"],
+    "training": ["History", "fit"],
+    "widgets": [
+        "FigureSliders",
+        "LatentSliders",
+        "beta_slider",
+        "gaussian_sliders",
+        "two_gaussian_sliders",
+    ],
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,255 @@
+"""The images of the course: a subset that is embedded, and the full sets through torchvision."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import hashlib
+import json
+import os
+import struct
+import urllib.error
+import urllib.request
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+EMBEDDED = Path(__file__).parent / "embedded"
+TIMEOUT = 20.0  # seconds without a byte before a download is given up
+# the four files of a set, in idx format
+PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and labels for training and testing.
+
+    ``train_x`` and ``test_x`` are float32 in [0, 1], shape (N, 1, 28, 28); ``train_y`` and ``test_y``
+    are int64, shape (N,). ``class_names`` names each label, and ``source`` says where the data came from.
+    """
+
+    name: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    class_names: tuple[str, ...]
+    source: str
+
+
+@cache
+def _index() -> dict[str, Any]:
+    """What is known about each data set, as `tools/embed_images.py` wrote it."""
+    index: dict[str, Any] = json.loads((EMBEDDED / "index.json").read_text(encoding="utf-8"))
+    return index
+
+
+def load_images(name: str, *, full: bool = False, root: str | Path | None = None) -> ImageSet:
+    """Load a set of images of 28 × 28 pixels: 'mnist' (digits) or 'fashion-mnist' (clothing).
+
+    By default the subset that comes with the course: 10,000 training and 2,000 test images, the same
+    number of each class. It needs no network.
+
+    With ``full=True`` all 60,000 + 10,000 images. They are looked for in `root`, or else in the folder
+    that the variable VAE_DATA names, or else in a cache folder of yours; what is missing is downloaded there.
+    A folder may have torchvision's layout (``MNIST/raw/…``) or hold the idx files themselves, gzipped or not.
+
+    Raises:
+        ValueError: the name is unknown, or `root` is given without ``full=True``.
+        OSError: a file is damaged, or a download failed (a second call goes on where it stopped).
+    """
+    names = list(_index())
+    if name not in names:
+        near = difflib.get_close_matches(str(name).lower().replace("_", "-"), names, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"There is no data set {name!r}.{hint} The course has {' and '.join(map(repr, names))}.")
+    if not full:
+        if root is not None:
+            raise ValueError("`root` says where the full set is: use it together with full=True.")
+        return _load_embedded(name)
+    return _load_full(name, _data_folder(root))
+
+
+def _load_embedded(name: str) -> ImageSet:
+    entry = _index()[name]
+    path = EMBEDDED / entry["file"]
+    remedy = "Restore it with `git checkout -- vae_helpers/embedded`, or install the course again."
+    try:
+        payload = zlib.decompress(path.read_bytes())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"The embedded images {path} are missing. {remedy}") from error
+    except zlib.error as error:
+        raise OSError(f"The embedded images {path} are damaged. {remedy}") from error
+    if hashlib.sha256(payload).hexdigest() != entry["sha256"]:
+        raise OSError(f"The embedded images {path} are not the ones this version of the course knows. {remedy}")
+    n_train, n_test = entry["train"], entry["test"]
+    pixels = (n_train + n_test) * 784
+    images = _to_float(np.frombuffer(payload, np.uint8, count=pixels))
+    labels = torch.from_numpy(np.frombuffer(payload, np.uint8, offset=pixels).astype(np.int64))
+    return ImageSet(
+        name,
+        images[:n_train],
+        labels[:n_train],
+        images[n_train:],
+        labels[n_train:],
+        tuple(entry["class_names"]),
+        entry["source"],
+    )
+
+
+def _to_float(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """Bytes to float32 in [0, 1], shape (N, 1, 28, 28)."""
+    return torch.from_numpy(np.divide(pixels, 255, dtype=np.float32)).reshape(-1, 1, 28, 28)
+
+
+# --- the full sets ------------------------------------------------------------------------------
+
+
+def _data_folder(root: str | Path | None) -> Path:
+    if root is not None:
+        return Path(root).expanduser()
+    if os.environ.get("VAE_DATA"):
+        return Path(os.environ["VAE_DATA"]).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("vae-course", appauthor=False)
+
+
+def _load_full(name: str, folder: Path) -> ImageSet:
+    from torchvision import datasets  # imported here: it takes a second, and few need it
+
+    dataset = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
+    raw = folder / dataset.__name__ / "raw"
+    plain = {part: _find_idx(folder, part) for part in PARTS}
+    if all(plain.values()):
+        arrays = [read_idx(path) for path in plain.values() if path]
+        where = folder
+    else:
+        if not all((raw / f"{part}-idx{3 if 'images' in part else 1}-ubyte").is_file() for part in PARTS):
+            _download(dataset, raw)
+        arrays = []
+        for train in (True, False):
+            split = dataset(str(folder), train=train, download=False)
+            arrays += [split.data.numpy(), split.targets.numpy()]
+        where = raw
+    sizes = {part: len(array) for part, array in zip(PARTS, arrays, strict=True)}
+    if list(sizes.values()) != [60_000, 60_000, 10_000, 10_000] or arrays[0].shape[1:] != (28, 28):
+        raise OSError(
+            f"The files in {where} are not the full {name} set: they hold {sizes}, of 60,000 and 10,000. "
+            "Delete them and load again."
+        )
+    return ImageSet(
+        name,
+        _to_float(arrays[0]),
+        torch.from_numpy(arrays[1].astype(np.int64)),
+        _to_float(arrays[2]),
+        torch.from_numpy(arrays[3].astype(np.int64)),
+        tuple(_index()[name]["class_names"]),
+        f"All 70,000 images of {_index()[name]['title']}, read from {where}.",
+    )
+
+
+def _find_idx(folder: Path, part: str) -> Path | None:
+    """The idx file of one part, if it lies directly in `folder`, gzipped or not."""
+    stem = f"{part}-idx{3 if 'images' in part else 1}-ubyte"
+    return next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
+
+
+def read_idx(path: str | Path) -> npt.NDArray[np.uint8]:
+    """Read a file of bytes in the idx format, gzipped or not, as an array of its own shape.
+
+    The format: two zero bytes, 0x08 (unsigned bytes), the number of dimensions, each dimension as a
+    big-endian 32-bit integer, then the bytes (yann.lecun.com/exdb/mnist, "the IDX file format").
+
+    Raises:
+        OSError: the file is missing, cut short, or not of this format.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise OSError(f"{path} is damaged: it does not unpack. Delete it and load it again.") from error
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
+        raise OSError(f"{path} is not an idx file of bytes.")
+    dimensions = raw[3]
+    header = 4 + 4 * dimensions
+    shape = struct.unpack(f">{dimensions}I", raw[4:header]) if len(raw) >= header else ()
+    if dimensions == 0 or len(raw) < header or len(raw) != header + int(np.prod(shape, dtype=np.int64)):
+        raise OSError(f"{path} is damaged: its length is not what its header says. Delete it and load it again.")
+    return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+
+
+def _download(dataset: Any, raw: Path) -> None:
+    """Fetch, verify and unpack the files that torchvision's `dataset` names, into its `raw` folder."""
+    from torchvision.datasets.utils import check_integrity
+
+    raw.mkdir(parents=True, exist_ok=True)
+    for filename, md5 in dataset.resources:
+        archive, target = raw / filename, raw / filename.removesuffix(".gz")
+        if target.is_file():
+            continue
+        if not check_integrity(str(archive), md5):
+            archive.unlink(missing_ok=True)
+            _fetch([mirror + filename for mirror in dataset.mirrors], archive, md5)
+        unpacked = target.with_suffix(".part")
+        unpacked.write_bytes(gzip.decompress(archive.read_bytes()))
+        unpacked.replace(target)
+
+
+def _fetch(urls: list[str], target: Path, md5: str) -> None:
+    """Download one file from the first mirror that gives it whole; a broken download is resumed."""
+    part = target.with_name(target.name + ".part")
+    faults = []
+    for url in urls:
+        try:
+            _fetch_from(url, part)
+        except OSError as error:  # URLError, HTTPError, time-outs and broken connections are all OSErrors
+            faults.append(f"{url}: {error}")
+            continue
+        digest = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
+        if digest == md5:
+            part.replace(target)
+            return
+        part.unlink()
+        faults.append(f"{url}: what arrived is not the expected file (its md5 is {digest})")
+    kept = f" {part.stat().st_size:,} bytes are kept, and the next call goes on from there." if part.exists() else ""
+    raise OSError(
+        f"{target.name} could not be downloaded ({'; '.join(faults)}).{kept} Check your network and call again, or "
+        f"put the file into {target.parent} by hand. The embedded images, load_images(name), need no network."
+    )
+
+
+def _fetch_from(url: str, part: Path) -> None:
+    """Append to `part` what is missing of the file at `url`."""
+    from tqdm import tqdm
+
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing is missing, or the part is too long: the md5 decides
+            return
+        raise
+    with response:
+        resumed = response.status == 206
+        length = int(response.headers.get("Content-Length", 0))
+        done = have if resumed else 0
+        with (
+            part.open("ab" if resumed else "wb") as out,
+            tqdm(total=done + length or None, initial=done, unit="B", unit_scale=True, desc=part.stem) as bar,
+        ):
+            while chunk := response.read(1 << 16):
+                out.write(chunk)
+                bar.update(len(chunk))
+    if length and part.stat().st_size != done + length:
+        raise ConnectionError(f"the connection broke after {part.stat().st_size - done:,} of {length:,} bytes")

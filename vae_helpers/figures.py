@@ -1,0 +1,236 @@
+"""Draw on given axes and return the artists. Nothing here shows a figure or changes matplotlib's settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse, FancyBboxPatch
+from torch import Tensor
+
+from .objectives import Model
+from .training import History
+
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
+GREY = "#5F5F5F"
+# Ten colours that the colour-blind can tell apart (Paul Tol's "muted" and black); each class also has its digit.
+CLASS_COLOURS = (
+    "#332288",
+    "#CC6677",
+    "#117733",
+    "#AA4499",
+    "#44AA99",
+    "#882255",
+    "#88CCEE",
+    "#999933",
+    "#000000",
+    "#DDAA33",
+)
+
+
+def tile(images: Tensor, columns: int, *, gap: int = 2) -> Tensor:
+    """Lay images, shape (N, 784) or (N, 1, 28, 28), out as one picture with white gaps between them."""
+    if len(images) == 0:
+        raise ValueError("There are no images to lay out.")
+    images = images.detach().reshape(-1, 28, 28).cpu()
+    rows = math.ceil(len(images) / columns)
+    step = 28 + gap
+    canvas = torch.ones(rows * step - gap, columns * step - gap)
+    for index, image in enumerate(images):
+        top, left = index // columns * step, index % columns * step
+        canvas[top : top + 28, left : left + 28] = image
+    return canvas
+
+
+def draw_images(
+    ax: Axes,
+    images: Tensor,
+    *,
+    columns: int | None = None,
+    title: str | None = None,
+    row_labels: Sequence[str] | None = None,
+) -> AxesImage:
+    """Draw images, shape (N, 784) or (N, 1, 28, 28), in rows on one axes; `row_labels` names each row."""
+    columns = columns or min(len(images), 10)
+    picture = ax.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=1)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    if row_labels:
+        ax.set_yticks([13.5 + 30 * row for row in range(len(row_labels))], row_labels)
+        ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    if title:
+        ax.set_title(title)
+    return picture
+
+
+def draw_history(ax: Axes, history: History, *, term: str = "loss") -> list[Line2D]:
+    """Draw one term of a training run against the epoch, in nats per image."""
+    lines = []
+    for name, values, marker in (("training", history.train, "o"), ("test", history.test, "s")):
+        if values.get(term):
+            epochs = range(1, len(values[term]) + 1)
+            lines += ax.plot(epochs, values[term], marker=marker, markersize=4, label=f"{name} images")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(f"{term} (nats per image)")
+    if lines:
+        ax.legend()
+    return lines
+
+
+def draw_codes(
+    ax: Axes,
+    codes: Tensor,
+    labels: Tensor,
+    *,
+    names: Sequence[str] | None = None,
+    size: float = 28.0,
+) -> list[PathCollection]:
+    """Scatter codes, shape (N, 2): each class has its colour, and its digit (or its letter) as marker."""
+    if codes.ndim != 2 or codes.shape[1] != 2:
+        raise ValueError(f"Codes to draw must have the shape (N, 2), not {tuple(codes.shape)}.")
+    points = codes.detach().cpu().numpy()
+    drawn = []
+    for label in sorted(set(labels.tolist())):
+        chosen = points[labels.numpy() == label]
+        name = names[label] if names else str(label)
+        drawn.append(
+            ax.scatter(
+                chosen[:, 0],
+                chosen[:, 1],
+                s=size,
+                marker=f"${name[0]}$",
+                color=CLASS_COLOURS[label % 10],
+                linewidths=0,
+                label=name,
+            )
+        )
+    _name_latents(ax)
+    return drawn
+
+
+def draw_posteriors(ax: Axes, mu: Tensor, logvar: Tensor, *, radius: float = 2.0, **style: Any) -> list[Ellipse]:
+    """Draw each q(z|x), shapes (N, 2), as the ellipse at `radius` standard deviations."""
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": BLUE, "linewidth": 1.5} | style
+    ellipses = []
+    for mean, std in zip(mu.tolist(), torch.exp(0.5 * logvar).tolist(), strict=True):
+        ellipse = Ellipse((mean[0], mean[1]), 2 * radius * std[0], 2 * radius * std[1], **look)
+        ax.add_patch(ellipse)
+        ellipses.append(ellipse)
+    _name_latents(ax)
+    return ellipses
+
+
+def draw_prior(ax: Axes, *, radii: Sequence[float] = (1.0, 2.0, 3.0)) -> list[Ellipse]:
+    """Draw the prior p(z) = N(0, I) of two latents as circles at 1, 2 and 3 standard deviations."""
+    circles = []
+    for radius in radii:
+        circle = Ellipse(
+            (0, 0),
+            2 * radius,
+            2 * radius,
+            facecolor="none",
+            edgecolor=GREY,
+            linestyle="--",
+            linewidth=1.2,
+        )
+        ax.add_patch(circle)
+        circles.append(circle)
+    return circles
+
+
+@torch.no_grad()
+def draw_manifold(ax: Axes, model: Model, *, side: int = 15, limit: float = 2.5) -> AxesImage:
+    """Decode a grid of codes of a model with two latents, z[0] to the right and z[1] upwards, from −limit to limit."""
+    axis = torch.linspace(-limit, limit, side)
+    z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # rows from the top, columns from the left
+    picture = ax.imshow(
+        tile(model.decode(z), side, gap=0),
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        extent=(-limit, limit, -limit, limit),
+    )
+    _name_latents(ax)
+    return picture
+
+
+def _name_latents(ax: Axes) -> None:
+    ax.set_xlabel("z[0]")
+    ax.set_ylabel("z[1]")
+
+
+def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents: int = 20) -> list[FancyBboxPatch]:
+    """Draw the VAE as boxes and arrows, each with its name in the code and its shape."""
+    boxes: list[FancyBboxPatch] = []
+
+    def box(x: float, y: float, text: str, shape: str, colour: str, height: float = 1.0) -> None:
+        patch = FancyBboxPatch(
+            (x - 0.72, y - height / 2),
+            1.44,
+            height,
+            boxstyle="round,pad=0.02,rounding_size=0.12",
+            facecolor=colour,
+            edgecolor="black",
+            linewidth=1.4,
+        )
+        ax.add_patch(patch)
+        boxes.append(patch)
+        ax.text(x, y + 0.14, text, ha="center", va="center", fontsize=13, fontweight="bold")
+        ax.text(x, y - 0.24, shape, ha="center", va="center", fontsize=11)
+
+    def arrow(x0: float, y0: float, x1: float, y1: float, label: str = "", dy: float = 0.2) -> None:
+        ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "-|>", "lw": 1.6, "color": "black"})
+        if label:
+            ax.text(
+                (x0 + x1) / 2,
+                (y0 + y1) / 2 + dy,
+                label,
+                ha="center",
+                fontsize=11,
+                family="monospace",
+            )
+
+    pale_blue, pale_orange, pale_green, pale_grey = "#D3E6F3", "#FBE0CC", "#CFEBE0", "#EAEAEA"
+    box(0.0, 0, "x", f"(B, {pixels})", pale_grey)
+    box(2.4, 0, "h", f"(B, {hidden})", pale_blue)
+    box(4.9, 1.1, "mu", f"(B, {latents})", pale_blue)
+    box(4.9, -1.1, "logvar", f"(B, {latents})", pale_blue)
+    box(7.6, 0, "z", f"(B, {latents})", pale_orange)
+    box(7.6, -2.2, "ε ~ N(0, I)", f"(B, {latents})", pale_orange)
+    box(10.1, 0, "h", f"(B, {hidden})", pale_green)
+    box(12.6, 0, "recon_x", f"(B, {pixels})", pale_green)
+    arrow(0.76, 0, 1.64, 0, "fc1")
+    arrow(3.16, 0.15, 4.14, 0.95, "fc_mu", 0.32)
+    arrow(3.16, -0.15, 4.14, -0.95, "fc_logvar", -0.55)
+    arrow(5.66, 0.95, 6.84, 0.15)
+    arrow(5.66, -0.95, 6.84, -0.15)
+    arrow(7.6, -1.66, 7.6, -0.56)
+    arrow(8.36, 0, 9.34, 0, "fc_dec")
+    arrow(10.86, 0, 11.84, 0)
+    for x, text, colour in (
+        (2.4, "encoder\nq(z|x) = N(μ, σ²)", BLUE),
+        (7.6, "reparameterization\nz = μ + σ·ε", ORANGE),
+        (11.4, "decoder\np(x|z)", GREEN),
+    ):
+        ax.text(x, 1.75, text, ha="center", va="bottom", fontsize=13, color=colour, fontweight="bold")
+    ax.set_xlim(-0.95, 13.5)
+    ax.set_ylim(-2.9, 2.8)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return boxes
+
+
+def draw_gaussian(ax: Axes, mu: float, sigma: float, **style: Any) -> list[Line2D]:
+    """Draw the density of N(μ, σ²) over the axes' current width."""
+    grid = np.linspace(*ax.get_xlim(), 400)
+    density = np.exp(-0.5 * ((grid - mu) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
+    return ax.plot(grid, density, **style)

@@ -1,0 +1,346 @@
+"""What a VAE minimises, and what it is measured by: all per image, in nats.
+
+x is an image (float, in [0, 1]), z a code, q(z|x) = N(μ, diag σ²) with logvar = log σ², and the prior is
+p(z) = N(0, I).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Likelihood = Literal["bernoulli", "gaussian"]
+LOG_2PI = math.log(2 * math.pi)
+# Any module with encode, decode and forward, a learner's own included; the type nn.Module knows no such methods.
+Model = Any
+
+
+# --- the terms ----------------------------------------------------------------------------------
+
+
+def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(q(z|x) ‖ p(z)) for a diagonal Gaussian and the standard normal, in nats per image, shape (B,).
+
+    ½ Σ_d (μ² + σ² − 1 − log σ²): Kingma and Welling 2014, appendix B. `mu` and `logvar` have shape (B, D).
+
+    Raises:
+        ValueError: the two shapes differ, or are not (B, D).
+    """
+    _check_gaussian(mu, logvar)
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1)
+
+
+def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
+    """log p(x|z) in nats per image, shape (B,), where pixels are Bernoulli with probabilities `recon_x`.
+
+    Σ x log x̂ + (1 − x) log(1 − x̂): Kingma and Welling 2014, appendix C.1. On grey pixels this is a
+    cross-entropy and no longer the logarithm of a probability. Shapes (B, …), both the same number of
+    pixels. Each logarithm is kept at or above −100, as in `torch.nn.functional.binary_cross_entropy`.
+
+    Raises:
+        ValueError: the sizes differ, or `recon_x` leaves [0, 1].
+    """
+    recon_x, x = _flat_pair(recon_x, x)
+    if recon_x.numel() and not (recon_x.min() >= 0 and recon_x.max() <= 1):
+        raise ValueError(
+            "recon_x holds numbers outside [0, 1], or NaN, so they are no probabilities. Does decode end in a sigmoid?"
+        )
+    cross_entropy: Tensor = F.binary_cross_entropy(recon_x, x, reduction="none")
+    return -cross_entropy.sum(dim=1)
+
+
+def bernoulli_log_likelihood_from_logits(logits: Tensor, x: Tensor) -> Tensor:
+    """The same from the logits of the probabilities: Σ x·l − log(1 + exp l). Exact also for large logits."""
+    logits, x = _flat_pair(logits, x)
+    log_likelihood: Tensor = torch.linalg.vecdot(x, logits) - F.softplus(logits).sum(dim=1)
+    return log_likelihood
+
+
+def gaussian_log_likelihood(recon_x: Tensor, x: Tensor, sigma: float) -> Tensor:
+    """log p(x|z) in nats per image, shape (B,), where pixels are Gaussian: mean `recon_x`, standard deviation `sigma`.
+
+    −Σ (x − x̂)² / 2σ² − n log σ − n/2 log 2π, for n pixels. It is a density: it can be above zero.
+
+    Raises:
+        ValueError: the sizes differ, or `sigma` is not a positive finite number.
+    """
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}.")
+    recon_x, x = _flat_pair(recon_x, x)
+    squared = (x - recon_x).square().sum(dim=1)
+    return -squared / (2 * sigma**2) - x.shape[1] * (math.log(sigma) + LOG_2PI / 2)
+
+
+def loss_function(recon_x: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """The VAE's loss: binary cross-entropy plus KL divergence, summed over the batch, a scalar in nats.
+
+    `recon_x` are probabilities and `x` images, both with 784 numbers an image; `mu`, `logvar` have shape (B, D).
+    """
+    return -bernoulli_log_likelihood(recon_x, x).sum() + kl_divergence(mu, logvar).sum()
+
+
+def elbo(
+    model: Model,
+    x: Tensor,
+    *,
+    likelihood: Likelihood = "bernoulli",
+    sigma: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The evidence lower bound E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), in nats per image, shape (B,).
+
+    One code is drawn for each image; the KL divergence is exact (Kingma and Welling 2014, equation 7).
+    `sigma` states the pixels' standard deviation where `likelihood` is 'gaussian'.
+    """
+    x = prepare_images(x)
+    mu, logvar = _encode(model, x)
+    z = mu + torch.exp(0.5 * logvar) * _noise(mu, 1, generator)[0]
+    return _log_likelihood(model, z, x, likelihood, sigma) - kl_divergence(mu, logvar)
+
+
+def importance_weighted_bound(
+    model: Model,
+    x: Tensor,
+    k: int,
+    *,
+    likelihood: Likelihood = "bernoulli",
+    sigma: float | None = None,
+    generator: torch.Generator | None = None,
+    max_rows: int = 20_000,
+) -> Tensor:
+    """log (1/k) Σ_k p(x|z) p(z) / q(z|x) with z ~ q(z|x), in nats per image, shape (B,).
+
+    Its expectation is at most log p(x) and grows with k; k = 1 is an ELBO whose KL is sampled too
+    (Burda, Grosse and Salakhutdinov 2016, equation 8). `max_rows` bounds how many codes are decoded at once.
+
+    Raises:
+        ValueError: `k` is less than 1.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k, the number of codes drawn for each image, must be a whole number of at least 1, not {k}.")
+    x = prepare_images(x)
+    mu, logvar = _encode(model, x)
+    std = torch.exp(0.5 * logvar)
+    batch, pieces = len(x), []
+    step = max(1, max_rows // batch)
+    for start in range(0, k, step):
+        count = min(step, k - start)
+        eps = _noise(mu, count, generator)
+        z = mu + std * eps
+        log_p_x = _log_likelihood(model, z.flatten(0, 1), x.repeat(count, 1), likelihood, sigma).reshape(count, batch)
+        log_ratio = -0.5 * (z.square() - eps.square() - logvar).sum(dim=2)  # log p(z) − log q(z|x)
+        pieces.append(torch.logsumexp(log_p_x + log_ratio, dim=0))
+    return torch.logsumexp(torch.stack(pieces), dim=0) - math.log(k)
+
+
+# --- what `fit` minimises -----------------------------------------------------------------------
+
+
+class Objective(Protocol):
+    """What `fit` needs to know of an objective."""
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check the data and give it the shape that the model takes."""
+        ...
+
+    def __call__(self, model: Model, x: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
+        """The batch's terms, each a scalar summed over the batch; 'loss' is minimised, the rest is recorded."""
+        ...
+
+
+class NegativeELBO:
+    """−ELBO of a VAE, with the KL divergence weighted by `beta` (Higgins et al. 2017, equation 4).
+
+    Terms: loss = recon + beta · kl.
+
+    Raises:
+        ValueError: `beta` is negative or not finite, or the likelihood is unknown.
+    """
+
+    def __init__(self, beta: float = 1.0, *, likelihood: Likelihood = "bernoulli", sigma: float | None = None) -> None:
+        if not (math.isfinite(beta) and beta >= 0):
+            raise ValueError(f"beta, the weight of the KL term, must be finite and not negative, not {beta}.")
+        _check_likelihood(likelihood, sigma)
+        self.beta, self.likelihood, self.sigma = beta, likelihood, sigma
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check the images; give them the shape (N, 784)."""
+        return prepare_images(x)
+
+    def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """loss, recon and kl of a batch, each summed over its images."""
+        if self.likelihood == "bernoulli" and _decodes_from_logits(model):
+            mu, logvar = model.encode(x)
+            z = model.reparameterize(mu, logvar)
+            recon = -_log_likelihood(model, z, x, "bernoulli", None).sum()
+        else:
+            recon_x, mu, logvar = vae_outputs(model, x)
+            if self.likelihood == "bernoulli":
+                recon = -bernoulli_log_likelihood(recon_x, x).sum()
+            else:
+                assert self.sigma is not None
+                recon = -gaussian_log_likelihood(recon_x, x, self.sigma).sum()
+        kl = kl_divergence(mu, logvar).sum()
+        return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
+
+
+class Reconstruction:
+    """The cross-entropy of an autoencoder's reconstruction: what is left of the loss without a distribution."""
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check the images; give them the shape (N, 784)."""
+        return prepare_images(x)
+
+    def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """loss of a batch, summed over its images."""
+        if _decodes_from_logits(model):
+            loss = -bernoulli_log_likelihood_from_logits(model.decode_logits(model.encode(x)), x).sum()
+        else:
+            recon_x = model(x)
+            if not isinstance(recon_x, Tensor) or recon_x.shape[0] != len(x):
+                raise ValueError("An autoencoder's forward(x) must return recon_x, one row for each image.")
+            loss = -bernoulli_log_likelihood(recon_x, x).sum()
+        return {"loss": loss}
+
+
+class LossFunction:
+    """A function written by you as an objective: `function(recon_x, x, mu, logvar)`, a scalar summed over the batch."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
+        self.function = function
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check the images; give them the shape (N, 784)."""
+        return prepare_images(x)
+
+    def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """loss of a batch, as the function gives it."""
+        recon_x, mu, logvar = vae_outputs(model, x)
+        loss = self.function(recon_x, x, mu, logvar)
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            what = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            raise ValueError(
+                f"The objective must return one number, a tensor summed over the batch; it returned {what}."
+            )
+        return {"loss": loss.reshape(())}
+
+
+# --- checks of input ----------------------------------------------------------------------------
+
+
+def prepare_images(x: Any) -> Tensor:
+    """Check images, float in [0, 1] of shape (N, 784) or (N, 1, 28, 28); give them the shape (N, 784).
+
+    Raises:
+        TypeError: not a tensor, or a tensor of whole numbers.
+        ValueError: no images, another shape, NaN, or numbers outside [0, 1].
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"Images must be a tensor, not {type(x).__name__}: torch.as_tensor(x) makes one.")
+    if not x.is_floating_point():
+        raise TypeError(f"Images must be float in [0, 1], not {x.dtype}: divide grey values 0…255 by 255.")
+    if x.ndim not in (2, 4) or x[0:1].numel() != 784 * min(len(x), 1) or (x.ndim == 4 and x.shape[1:] != (1, 28, 28)):
+        raise ValueError(f"Images must have the shape (N, 784) or (N, 1, 28, 28), not {tuple(x.shape)}.")
+    if len(x) == 0:
+        raise ValueError("There are no images: the tensor is empty.")
+    low, high = x.aminmax()
+    if not (low >= 0 and high <= 1):
+        if x.isnan().any():
+            raise ValueError("The images hold NaN.")
+        raise ValueError(f"Images must lie in [0, 1]; these go from {low:.3g} to {high:.3g}.")
+    return x.reshape(len(x), 784)
+
+
+def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Run `model(x)` and check that it gives (recon_x, mu, logvar) of matching shapes.
+
+    Raises:
+        ValueError: another number of outputs, or wrong shapes.
+    """
+    outputs = model(x)
+    if not isinstance(outputs, tuple | list) or len(outputs) != 3:
+        what = f"{len(outputs)} values" if isinstance(outputs, tuple | list) else type(outputs).__name__
+        raise ValueError(f"forward(x) must return three tensors, recon_x, mu and logvar; it returned {what}.")
+    recon_x, mu, logvar = outputs
+    _check_gaussian(mu, logvar, len(x))
+    if recon_x.shape[0] != len(x) or recon_x.numel() != x.numel():
+        raise ValueError(
+            f"recon_x has the shape {tuple(recon_x.shape)} for images of shape {tuple(x.shape)}: "
+            "decode must give one number for each pixel."
+        )
+    return recon_x, mu, logvar
+
+
+def _encode(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+    outputs = model.encode(x)
+    if not isinstance(outputs, tuple | list) or len(outputs) != 2:
+        raise ValueError("encode(x) must return two tensors, mu and logvar.")
+    mu, logvar = outputs
+    _check_gaussian(mu, logvar, len(x))
+    return mu, logvar
+
+
+def _check_gaussian(mu: Tensor, logvar: Tensor, batch: int | None = None) -> None:
+    if mu.ndim != 2 or mu.shape != logvar.shape or batch not in (None, len(mu)):
+        rows = "B" if batch is None else batch
+        raise ValueError(
+            f"mu and logvar must both have the shape ({rows}, D), one row for each image; "
+            f"they have {tuple(mu.shape)} and {tuple(logvar.shape)}."
+        )
+
+
+def _flat_pair(recon_x: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    if recon_x.shape[0] != x.shape[0] or recon_x.numel() != x.numel():
+        raise ValueError(
+            "The reconstruction and the image must have as many numbers: "
+            f"{tuple(recon_x.shape)} against {tuple(x.shape)}."
+        )
+    return recon_x.flatten(1), x.flatten(1)
+
+
+def _check_likelihood(likelihood: str, sigma: float | None) -> None:
+    if likelihood not in ("bernoulli", "gaussian"):
+        raise ValueError(f"There is no likelihood {likelihood!r}: choose 'bernoulli' or 'gaussian'.")
+    if likelihood == "gaussian" and sigma is None:
+        raise ValueError("A Gaussian likelihood needs `sigma`, the standard deviation of a pixel.")
+    if likelihood == "bernoulli" and sigma is not None:
+        raise ValueError("`sigma` belongs to the Gaussian likelihood; a Bernoulli has none.")
+
+
+# --- the decoder, with or without logits --------------------------------------------------------
+
+
+def _decodes_from_logits(model: Model) -> bool:
+    """Whether the model is one of ours, so that `decode` is the sigmoid of `decode_logits`.
+
+    A `decode` or `forward` of a learner's own, in a subclass or on the instance, is what must run; so is a
+    decoder that does not end in a sigmoid.
+    """
+    ours = f"{__package__}.models"
+    methods = [getattr(model, name, None) for name in ("decode", "decode_logits", "forward")]
+    if not all(getattr(method, "__module__", None) == ours for method in methods):
+        return False
+    decoder = getattr(model, "fc_dec", None)
+    return isinstance(decoder, nn.Sequential) and isinstance(decoder[-1], nn.Sigmoid)
+
+
+def _log_likelihood(model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, sigma: float | None) -> Tensor:
+    _check_likelihood(likelihood, sigma)
+    if likelihood == "bernoulli" and _decodes_from_logits(model):
+        return bernoulli_log_likelihood_from_logits(model.decode_logits(z), x)
+    recon_x = model.decode(z)
+    if recon_x.shape[0] != len(z) or recon_x.numel() != x.numel():
+        raise ValueError(f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]}).")
+    if likelihood == "bernoulli":
+        return bernoulli_log_likelihood(recon_x, x)
+    assert sigma is not None
+    return gaussian_log_likelihood(recon_x, x, sigma)
+
+
+def _noise(like: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(count, *like.shape, generator=generator, device=like.device, dtype=like.dtype)

@@ -1,0 +1,64 @@
+"""The weights that come with the course."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .models import VAE, Autoencoder
+
+WEIGHTS = Path(__file__).parent / "weights"
+KINDS: dict[str, type[VAE | Autoencoder]] = {"VAE": VAE, "Autoencoder": Autoencoder}
+REMEDY = "Restore it with `git checkout -- vae_helpers/weights`, or install the course again."
+
+
+def pretrained_names() -> list[str]:
+    """The names that `load_pretrained` knows."""
+    return sorted(path.stem for path in WEIGHTS.glob("*.json"))
+
+
+def pretrained_info(name: str) -> dict[str, Any]:
+    """How a shipped model was trained, and how it does on the test images.
+
+    Raises:
+        ValueError: there is no model of that name.
+    """
+    names = pretrained_names()
+    if name not in names:
+        near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.3)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"There are no weights {name!r}.{hint} The course has: {', '.join(names)}.")
+    info: dict[str, Any] = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
+    return info
+
+
+def load_pretrained(name: str) -> VAE | Autoencoder:
+    """Load a trained model by name, in evaluation mode, its file verified.
+
+    Raises:
+        ValueError: there is no model of that name.
+        OSError: its file is missing or damaged, or its weights do not fit the model.
+    """
+    from safetensors.torch import load
+
+    info = pretrained_info(name)
+    path = WEIGHTS / f"{name}.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"The weights {path} are missing. {REMEDY}")
+    payload = path.read_bytes()
+    if hashlib.sha256(payload).hexdigest() != info["sha256"]:
+        raise OSError(f"The weights {path} are damaged: their hash is not the one in {name}.json. {REMEDY}")
+    model: VAE | Autoencoder = KINDS[info["model"]](**info["arguments"])
+    weights = {key: value.to(torch.float32) for key, value in load(payload).items()}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise OSError(
+            f"The weights {path} do not fit {info['model']}({info['arguments']}): {error} {REMEDY}"
+        ) from error
+    return model.eval()

@@ -1,0 +1,290 @@
+"""One loop for every model with an objective."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from .objectives import LossFunction, NegativeELBO, Objective
+
+Progress = Callable[["History"], None]
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+
+
+def model_lock(model: nn.Module) -> threading.RLock:
+    """The lock that `fit` holds while it changes the model's weights.
+
+    Sliders run in another thread than a cell; whoever copies the weights meanwhile takes this lock.
+    """
+    return _LOCKS.setdefault(model, threading.RLock())
+
+
+@dataclass
+class History:
+    """What happened in a training run: one number an epoch in each list, in nats per image.
+
+    ``train`` and ``test`` map each term ('loss'; for a VAE 'recon' and 'kl' too) to its list. ``train`` is
+    averaged while the weights change; ``test`` is measured after each epoch and empty without test images.
+    """
+
+    epochs: int
+    train: dict[str, list[float]] = field(default_factory=dict)
+    test: dict[str, list[float]] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def finished(self) -> int:
+        """How many epochs were completed."""
+        return len(self.seconds)
+
+
+def fit(
+    model: nn.Module,
+    train_x: Tensor,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    objective: Objective | Callable[..., Tensor] | None = None,
+    labels: Tensor | None = None,
+    test_x: Tensor | None = None,
+    beta: float = 1.0,
+    device: str | torch.device | None = None,
+    generator: torch.Generator | None = None,
+    progress: bool | Progress = True,
+) -> History:
+    """Train a model with Adam, and return what happened.
+
+    `train_x` holds images, float32 in [0, 1], shape (N, 1, 28, 28) or (N, 784). `objective` is what is
+    minimised: by default the negative ELBO with the KL term weighted by `beta`; or an object such as
+    `objectives.Reconstruction()`; or your own `loss_function(recon_x, x, mu, logvar)`, summed over the batch.
+    What is minimised is its mean over the images of a batch. The model is called with images of shape
+    (B, 784). `generator` seeds the order of the images and the noise, for any model; without it both come
+    from torch's own. `progress` shows a bar, or is called with the history after each epoch.
+
+    The stop button ends the training: the model stays as trained so far, and the history says `interrupted`.
+
+    Raises:
+        TypeError, ValueError: an argument, the images or the model's outputs are not as described, or the
+            loss stops being finite.
+    """
+    _check_settings(model, epochs, batch_size, lr)
+    goal = _as_objective(objective, beta)
+    place = torch.device(device) if device is not None else _device_of(model)
+    model.to(place)
+    x = goal.prepare(train_x).to(place)
+    held_out = goal.prepare(test_x).to(place) if test_x is not None else None
+    y = _check_labels(labels, x, place)
+    history = History(epochs)
+    was_training = model.training
+    with _random_numbers(generator, place), _bar(progress, history) as report:
+        _rehearse(model, goal, x, y)
+        optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"))
+        try:
+            for _ in range(epochs):
+                start = time.perf_counter()
+                train = _train_epoch(model, goal, optimizer, x, y, batch_size, history.finished + 1)
+                test = _measure(model, goal, held_out) if held_out is not None else {}
+                _append(history.train, train)
+                _append(history.test, test)
+                history.seconds.append(time.perf_counter() - start)
+                report(history)
+        except KeyboardInterrupt:
+            history.interrupted = True
+        finally:
+            model.train(was_training)
+    return history
+
+
+def _train_epoch(
+    model: nn.Module,
+    goal: Objective,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    labels: Tensor | None,
+    batch_size: int,
+    epoch: int,
+) -> dict[str, float]:
+    """One pass over the images in random order; the mean of each term, per image."""
+    model.train()
+    lock = model_lock(model)
+    order = torch.randperm(len(x), device=x.device)
+    sums: dict[str, Tensor] = {}
+    for number, batch in enumerate(order.split(batch_size), start=1):
+        picked = labels[batch] if labels is not None else None
+        terms = _terms(model, goal, x.index_select(0, batch), picked, epoch, number)
+        optimizer.zero_grad()
+        (terms["loss"] / len(batch)).backward()
+        with lock:
+            optimizer.step()
+        for name, value in terms.items():
+            value = value.detach().double()
+            sums[name] = sums[name] + value if name in sums else value
+    _drop_tiny_means(optimizer)
+    means = {name: value.item() / len(x) for name, value in sums.items()}
+    _check_finite(means["loss"], epoch, None)
+    return means
+
+
+@torch.no_grad()
+def _drop_tiny_means(optimizer: torch.optim.Optimizer) -> None:
+    """Set Adam's running means below 1e-16 to zero: they move a weight by less than 1e-8 · lr.
+
+    The mean of a weight whose pixel is seldom lit shrinks by a tenth each step, into numbers so small that
+    the processor treats them apart; they made an epoch a quarter slower.
+    """
+    for state in optimizer.state.values():
+        mean = state["exp_avg"]
+        mean.masked_fill_(mean.abs() < 1e-16, 0.0)
+
+
+def _terms(
+    model: nn.Module, goal: Objective, x: Tensor, labels: Tensor | None, epoch: int, batch: int
+) -> dict[str, Tensor]:
+    """The objective's terms on one batch; an error where they are not finite, before they spoil the weights."""
+    try:
+        terms = goal(model, x, labels)
+    except (RuntimeError, ValueError) as error:
+        if all(p.isfinite().all() for p in model.parameters()):
+            raise
+        raise _not_finite(float("nan"), epoch, batch) from error
+    if x.device.type == "cpu":  # elsewhere the look would wait for the device: it is taken once an epoch
+        _check_finite(terms["loss"].item(), epoch, batch)
+    return terms
+
+
+def _check_finite(loss: float, epoch: int, batch: int | None) -> None:
+    if not math.isfinite(loss):
+        raise _not_finite(loss, epoch, batch)
+
+
+def _not_finite(loss: float, epoch: int, batch: int | None) -> ValueError:
+    where = f"epoch {epoch}" + (f", batch {batch}" if batch is not None else "")
+    return ValueError(
+        f"The loss is {loss} in {where}, so training stopped. Likely causes: a learning rate that is too high, "
+        "a logvar so large that its exponential overflows, or a logarithm of 0 in the loss. Make the model anew "
+        "and try a smaller lr."
+    )
+
+
+@torch.no_grad()
+def _measure(model: nn.Module, goal: Objective, x: Tensor, batch_size: int = 1_000) -> dict[str, float]:
+    """The mean of each term on held-out images, per image, in evaluation mode."""
+    model.eval()
+    sums: dict[str, float] = {}
+    for batch in x.split(batch_size):
+        for name, value in goal(model, batch, None).items():
+            sums[name] = sums.get(name, 0.0) + value.item()
+    return {name: value / len(x) for name, value in sums.items()}
+
+
+# --- checks and surroundings --------------------------------------------------------------------
+
+
+def _check_settings(model: Any, epochs: int, batch_size: int, lr: float) -> None:
+    if not isinstance(model, nn.Module):
+        hint = " Did you forget the brackets, as in VAE()?" if isinstance(model, type) else ""
+        raise TypeError(f"model must be a torch.nn.Module, not {model!r}.{hint}")
+    missing = [name for name in ("encode", "decode") if not callable(getattr(model, name, None))]
+    if missing:
+        raise TypeError(f"{type(model).__name__} has no method {' and no '.join(missing)}: a model here needs both.")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError(f"{type(model).__name__} has no weights to train.")
+    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"{name} must be a whole number, not {count!r}.")
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, not {count}.")
+    if isinstance(lr, bool) or not isinstance(lr, int | float):
+        raise TypeError(f"lr, the learning rate, must be a number, not {lr!r}.")
+    if not (math.isfinite(lr) and lr > 0):
+        raise ValueError(f"lr, the learning rate, must be positive and finite, not {lr}.")
+
+
+def _as_objective(objective: Objective | Callable[..., Tensor] | None, beta: float) -> Objective:
+    if objective is None:
+        return NegativeELBO(beta)
+    if beta != 1.0:
+        raise ValueError("beta weights the default objective; with an objective of your own, write the weight into it.")
+    if isinstance(objective, type):
+        raise TypeError(f"objective must be an object or a function, not a class: {objective.__name__}() makes one.")
+    if hasattr(objective, "prepare"):
+        return objective  # type: ignore[return-value]
+    if not callable(objective):
+        raise TypeError(f"objective must be a function of (recon_x, x, mu, logvar), not {objective!r}.")
+    return LossFunction(objective)
+
+
+def _check_labels(labels: Tensor | None, x: Tensor, device: torch.device) -> Tensor | None:
+    if labels is None:
+        return None
+    if len(labels) != len(x):
+        raise ValueError(f"There are {len(labels)} labels for {len(x)} images: there must be one for each.")
+    return labels.to(device)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _rehearse(model: nn.Module, goal: Objective, x: Tensor, labels: Tensor | None) -> None:
+    """Run the objective on two images, so that a wrong shape is named before anything is trained."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            goal(model, x[:2], labels[:2] if labels is not None else None)
+    finally:
+        model.train(was_training)
+
+
+@contextlib.contextmanager
+def _random_numbers(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
+    """With a generator, seed torch's own random numbers from it for a while, and put them back afterwards.
+
+    So a learner's model, which draws its noise from torch's own, is reproducible too.
+    """
+    if generator is None:
+        yield
+        return
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextlib.contextmanager
+def _bar(progress: bool | Progress, history: History) -> Iterator[Progress]:
+    """What is called after each epoch: nothing, the caller's function, or a progress bar that ends on one line."""
+    if callable(progress):
+        yield progress
+        return
+    from tqdm import tqdm
+
+    form = "{desc}{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} epochs, {elapsed}{postfix}"
+    with tqdm(total=history.epochs, disable=not progress, bar_format=form, file=sys.stdout) as bar:
+
+        def show(history: History) -> None:
+            last = {"train": history.train["loss"][-1]}
+            if history.test:
+                last["test"] = history.test["loss"][-1]
+            bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in last.items()) + " nats", refresh=False)
+            bar.update()
+
+        yield show
+
+
+def _append(lists: dict[str, list[float]], values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        lists.setdefault(name, []).append(value)
