@@ -174,8 +174,8 @@ def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents
 
     def box(x: float, y: float, text: str, shape: str, colour: str, height: float = 1.0) -> None:
         patch = FancyBboxPatch(
-            (x - 0.72, y - height / 2),
-            1.44,
+            (x - 0.76, y - height / 2),
+            1.52,
             height,
             boxstyle="round,pad=0.02,rounding_size=0.12",
             facecolor=colour,
@@ -184,18 +184,20 @@ def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents
         )
         ax.add_patch(patch)
         boxes.append(patch)
-        ax.text(x, y + 0.14, text, ha="center", va="center", fontsize=13, fontweight="bold")
-        ax.text(x, y - 0.24, shape, ha="center", va="center", fontsize=11)
+        ax.text(x, y + 0.14, text, ha="center", va="center", fontsize=15, fontweight="bold")
+        ax.text(x, y - 0.24, shape, ha="center", va="center", fontsize=13)
 
-    def arrow(x0: float, y0: float, x1: float, y1: float, label: str = "", dy: float = 0.2) -> None:
+    def arrow(
+        x0: float, y0: float, x1: float, y1: float, label: str = "", dy: float = 0.2, side: str = "center"
+    ) -> None:
         ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "-|>", "lw": 1.6, "color": "black"})
         if label:
             ax.text(
                 (x0 + x1) / 2,
                 (y0 + y1) / 2 + dy,
                 label,
-                ha="center",
-                fontsize=11,
+                ha=side,
+                fontsize=13,
                 family="monospace",
             )
 
@@ -209,8 +211,8 @@ def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents
     box(10.1, 0, "h", f"(B, {hidden})", pale_green)
     box(12.6, 0, "recon_x", f"(B, {pixels})", pale_green)
     arrow(0.76, 0, 1.64, 0, "fc1")
-    arrow(3.16, 0.15, 4.14, 0.95, "fc_mu", 0.32)
-    arrow(3.16, -0.15, 4.14, -0.95, "fc_logvar", -0.55)
+    arrow(3.16, 0.15, 4.14, 0.95, "fc_mu", 0.12, "right")
+    arrow(3.16, -0.15, 4.14, -0.95, "fc_logvar", -0.36, "right")
     arrow(5.66, 0.95, 6.84, 0.15)
     arrow(5.66, -0.95, 6.84, -0.15)
     arrow(7.6, -1.66, 7.6, -0.56)
@@ -221,9 +223,9 @@ def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents
         (7.6, "reparameterization\nz = μ + σ·ε", ORANGE),
         (11.4, "decoder\np(x|z)", GREEN),
     ):
-        ax.text(x, 1.75, text, ha="center", va="bottom", fontsize=13, color=colour, fontweight="bold")
+        ax.text(x, 1.75, text, ha="center", va="bottom", fontsize=15, color=colour, fontweight="bold")
     ax.set_xlim(-0.95, 13.5)
-    ax.set_ylim(-2.9, 2.8)
+    ax.set_ylim(-2.8, 2.6)
     ax.set_aspect("equal")
     ax.axis("off")
     return boxes

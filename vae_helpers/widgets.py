@@ -215,6 +215,9 @@ class LatentSliders(widgets.VBox):
                 self._quiet = False
             self._draw()
 
+    def __repr__(self) -> str:
+        return f"Sliders for {', '.join(f'z[{latent}]' for latent in self.sliders)}: run the cell to move them."
+
     def reset(self) -> None:
         """Go back to the code at the start."""
         self.z = self._start
@@ -263,6 +266,10 @@ class FigureSliders(widgets.VBox):
             slider.observe(lambda _: self.redraw(), names="value")
         super().__init__([*self.sliders.values(), self.image, self.text])
         self.redraw()
+
+    def __repr__(self) -> str:
+        names = ", ".join(slider.description for slider in self.sliders.values())
+        return f"Sliders for {names}: run the cell to move them."
 
     def redraw(self) -> None:
         """Draw the figure for the sliders' present values."""
