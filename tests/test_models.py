@@ -12,8 +12,14 @@ class Written(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.fc1, self.fc_mu, self.fc_logvar = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
-        self.fc_dec = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Sigmoid())
+        self.fc1, self.fc_mu, self.fc_logvar = (
+            nn.Linear(784, 400),
+            nn.Linear(400, 20),
+            nn.Linear(400, 20),
+        )
+        self.fc_dec = nn.Sequential(
+            nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Sigmoid()
+        )
 
     def forward(self, x, eps):
         h = torch.relu(self.fc1(x.view(-1, 784)))
@@ -37,7 +43,9 @@ def test_weights_of_a_learners_model_load_and_give_the_same_output():
         nn.functional.binary_cross_entropy(expected[0], x.view(-1, 784), reduction="sum")
         - 0.5 * (1 + expected[2] - expected[1].pow(2) - expected[2].exp()).sum()
     )
-    torch.testing.assert_close(loss_function(outputs[0], x, *outputs[1:]), written_out, rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        loss_function(outputs[0], x, *outputs[1:]), written_out, rtol=1e-5, atol=0
+    )
 
 
 def test_parameter_count_and_shapes():
@@ -84,7 +92,11 @@ def test_reparameterize_lets_both_gradients_through():
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
-    [({"latent_dim": 0}, ValueError), ({"latent_dim": 2.0}, TypeError), ({"hidden_dim": -1}, ValueError)],
+    [
+        ({"latent_dim": 0}, ValueError),
+        ({"latent_dim": 2.0}, TypeError),
+        ({"hidden_dim": -1}, ValueError),
+    ],
 )
 def test_bad_sizes(arguments, error):
     with pytest.raises(error, match="must be"):

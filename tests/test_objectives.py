@@ -41,8 +41,12 @@ def test_kl_is_the_mean_of_log_q_minus_log_p():
 def test_kl_at_points_that_name_a_mistake():
     zeros = torch.zeros(2, 4)
     assert torch.equal(ob.kl_divergence(zeros, zeros), torch.zeros(2))
-    torch.testing.assert_close(ob.kl_divergence(zeros + 1, zeros), torch.full((2,), 2.0))  # D/2, not 1/2
-    torch.testing.assert_close(ob.kl_divergence(zeros - 3, zeros), torch.full((2,), 18.0))  # μ is squared
+    torch.testing.assert_close(
+        ob.kl_divergence(zeros + 1, zeros), torch.full((2,), 2.0)
+    )  # D/2, not 1/2
+    torch.testing.assert_close(
+        ob.kl_divergence(zeros - 3, zeros), torch.full((2,), 18.0)
+    )  # μ is squared
 
 
 def test_bernoulli_is_that_of_torch_distributions():
@@ -93,10 +97,12 @@ def test_loss_function_is_the_cross_entropy_plus_kl_summed_over_the_batch():
     torch.manual_seed(0)
     recon_x, x = torch.rand(6, 784), torch.rand(6, 1, 28, 28)
     mu, logvar = gaussians(batch=6, latents=20, dtype=torch.float32)
-    written_out = F.binary_cross_entropy(recon_x, x.view(-1, 784), reduction="sum") - 0.5 * torch.sum(
-        1 + logvar - mu.pow(2) - logvar.exp()
+    written_out = F.binary_cross_entropy(
+        recon_x, x.view(-1, 784), reduction="sum"
+    ) - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+    torch.testing.assert_close(
+        ob.loss_function(recon_x, x, mu, logvar), written_out, rtol=1e-5, atol=0
     )
-    torch.testing.assert_close(ob.loss_function(recon_x, x, mu, logvar), written_out, rtol=1e-5, atol=0)
 
 
 # --- the bounds ---------------------------------------------------------------------------------
@@ -125,7 +131,9 @@ class ExactWorld(torch.nn.Module):
 
     def log_p(self, x):
         covariance = torch.eye(3, dtype=torch.float64) + self.weight @ self.weight.T
-        first = torch.distributions.MultivariateNormal(torch.zeros(3, dtype=torch.float64), covariance)
+        first = torch.distributions.MultivariateNormal(
+            torch.zeros(3, dtype=torch.float64), covariance
+        )
         return first.log_prob(x[:, :3]) + Normal(0.0, 1.0).log_prob(x[:, 3:]).sum(1)
 
 
@@ -153,9 +161,14 @@ def test_bounds_climb_to_the_truth_in_a_world_where_it_is_known(world_x, generat
 
 
 def test_the_elbo_is_the_bound_for_one_code(world_x, generator):
-    world, settings = ExactWorld(shift=0.3), {"likelihood": "gaussian", "sigma": 1.0, "generator": generator}
+    world, settings = (
+        ExactWorld(shift=0.3),
+        {"likelihood": "gaussian", "sigma": 1.0, "generator": generator},
+    )
     elbo = torch.stack([ob.elbo(world, world_x, **settings) for _ in range(6000)])
-    bound = torch.stack([ob.importance_weighted_bound(world, world_x, 1, **settings) for _ in range(6000)])
+    bound = torch.stack(
+        [ob.importance_weighted_bound(world, world_x, 1, **settings) for _ in range(6000)]
+    )
     error = (elbo.var(0) / 6000 + bound.var(0) / 6000).sqrt()
     assert ((elbo.mean(0) - bound.mean(0)).abs() < 6 * error).all()
     assert error.max() < 0.05
@@ -169,8 +182,14 @@ def test_a_model_of_logits_and_one_of_probabilities_agree(model):
     theirs = Learners(latent_dim=3, hidden_dim=16)
     theirs.load_state_dict(model.state_dict())
     x = torch.rand(5, 1, 28, 28)
-    for function in (ob.elbo, lambda m, x, generator: ob.importance_weighted_bound(m, x, 7, generator=generator)):
-        a, b = (function(m, x, generator=torch.Generator().manual_seed(2)) for m in (model, theirs.eval()))
+    for function in (
+        ob.elbo,
+        lambda m, x, generator: ob.importance_weighted_bound(m, x, 7, generator=generator),
+    ):
+        a, b = (
+            function(m, x, generator=torch.Generator().manual_seed(2))
+            for m in (model, theirs.eval())
+        )
         torch.testing.assert_close(a, b)
 
 
@@ -208,10 +227,19 @@ def test_images_are_flattened():
     [
         (lambda: ob.kl_divergence(torch.zeros(2, 3), torch.zeros(3, 2)), "both have the shape"),
         (lambda: ob.kl_divergence(torch.zeros(3), torch.zeros(3)), "both have the shape"),
-        (lambda: ob.bernoulli_log_likelihood(torch.zeros(2, 3), torch.zeros(2, 4)), "as many numbers"),
-        (lambda: ob.bernoulli_log_likelihood(torch.full((1, 2), 1.5), torch.zeros(1, 2)), "sigmoid"),
+        (
+            lambda: ob.bernoulli_log_likelihood(torch.zeros(2, 3), torch.zeros(2, 4)),
+            "as many numbers",
+        ),
+        (
+            lambda: ob.bernoulli_log_likelihood(torch.full((1, 2), 1.5), torch.zeros(1, 2)),
+            "sigmoid",
+        ),
         (lambda: ob.gaussian_log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2), 0.0), "positive"),
-        (lambda: ob.gaussian_log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2), math.inf), "positive"),
+        (
+            lambda: ob.gaussian_log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2), math.inf),
+            "positive",
+        ),
         (lambda: ob.NegativeELBO(-1.0), "beta"),
         (lambda: ob.NegativeELBO(math.nan), "beta"),
         (lambda: ob.NegativeELBO(likelihood="laplace"), "laplace"),

@@ -19,7 +19,11 @@ def x(digits):
 
 
 def train(model, x, **settings):
-    settings = {"epochs": 1, "progress": False, "generator": torch.Generator().manual_seed(0)} | settings
+    settings = {
+        "epochs": 1,
+        "progress": False,
+        "generator": torch.Generator().manual_seed(0),
+    } | settings
     return fit(model, x, **settings)
 
 
@@ -79,7 +83,9 @@ def test_the_test_loss_is_that_of_the_test_images(x, digits):
     model, held_out = small(), digits.test_x[:2500]
     history = train(model, x, test_x=held_out)
     bound = -torch.stack([ob.elbo(model, held_out) for _ in range(20)]).mean(1)
-    assert history.test["loss"][-1] == pytest.approx(bound.mean().item(), abs=8 * bound.std().item())
+    assert history.test["loss"][-1] == pytest.approx(
+        bound.mean().item(), abs=8 * bound.std().item()
+    )
 
 
 def test_a_generator_makes_it_reproducible_and_leaves_torchs_own_numbers_alone(x):
@@ -175,7 +181,11 @@ def test_any_module_with_the_names_is_trained(x):
 
         def forward(self, x):
             mu, logvar = self.encode(x)
-            return self.decode(torch.distributions.Normal(mu, torch.exp(0.5 * logvar)).rsample()), mu, logvar
+            return (
+                self.decode(torch.distributions.Normal(mu, torch.exp(0.5 * logvar)).rsample()),
+                mu,
+                logvar,
+            )
 
     model = Convolutional()
     before = copy.deepcopy(model.norm.running_mean)
@@ -221,7 +231,9 @@ def test_a_loss_that_is_not_finite_names_its_place_and_spares_the_weights(x):
     def objective(recon_x, x, mu, logvar):
         objective.calls += 1
         loss = loss_function(recon_x, x, mu, logvar)
-        return loss * float("inf") if objective.calls == 1 + 5 + 3 else loss  # 1 rehearsal, 5 batches an epoch
+        return (
+            loss * float("inf") if objective.calls == 1 + 5 + 3 else loss
+        )  # 1 rehearsal, 5 batches an epoch
 
     objective.calls = 0
     model = small()

@@ -77,7 +77,10 @@ def main() -> None:
     index = {}
     for name, entry in SETS.items():
         raw = folder / str(entry["folder"]) / "raw"
-        arrays = {part: read_idx(raw / f"{part}-idx{3 if 'images' in part else 1}-ubyte") for part in PARTS}
+        arrays = {
+            part: read_idx(raw / f"{part}-idx{3 if 'images' in part else 1}-ubyte")
+            for part in PARTS
+        }
         payload = build(arrays, TRAIN_PER_CLASS, TEST_PER_CLASS)
         path = EMBEDDED / f"{name}.zlib"
         path.write_bytes(zlib.compress(payload, 9))
@@ -96,7 +99,9 @@ def main() -> None:
             ),
         }
         print(f"{path}: {path.stat().st_size:,} bytes")
-    (EMBEDDED / "index.json").write_text(json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (EMBEDDED / "index.json").write_text(
+        json.dumps(index, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ BETAS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 10.0)
 def recipes() -> dict[str, dict[str, Any]]:
     """What is trained, by name."""
 
-    def recipe(model: str, data: str, epochs: int, beta: float = 1.0, **arguments: int) -> dict[str, Any]:
+    def recipe(
+        model: str, data: str, epochs: int, beta: float = 1.0, **arguments: int
+    ) -> dict[str, Any]:
         return {
             "model": model,
             "arguments": arguments,
@@ -50,7 +52,9 @@ def recipes() -> dict[str, dict[str, Any]]:
         "autoencoder-mnist-2": recipe("Autoencoder", "mnist", 60, latent_dim=2),
     }
     for beta in BETAS:
-        found[f"vae-mnist-beta-{beta:g}"] = recipe("VAE", "mnist", 20, beta, latent_dim=20, hidden_dim=100)
+        found[f"vae-mnist-beta-{beta:g}"] = recipe(
+            "VAE", "mnist", 20, beta, latent_dim=20, hidden_dim=100
+        )
     return found
 
 
@@ -73,7 +77,9 @@ def train(name: str, recipe: dict[str, Any], images: ImageSet) -> None:
             generator=generator,
             progress=False,
         )
-    stored = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()}
+    stored = {
+        key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()
+    }
     model.load_state_dict({key: value.float() for key, value in stored.items()})
     payload = save(stored)
     (WEIGHTS / f"{name}.safetensors").write_bytes(payload)
@@ -93,11 +99,15 @@ def train(name: str, recipe: dict[str, Any], images: ImageSet) -> None:
 
 
 @torch.no_grad()
-def measure(model: VAE | Autoencoder, goal: NegativeELBO | Reconstruction, x: torch.Tensor) -> dict[str, Any]:
+def measure(
+    model: VAE | Autoencoder, goal: NegativeELBO | Reconstruction, x: torch.Tensor
+) -> dict[str, Any]:
     """Each term in nats per image, and the entropy that no cross-entropy on these grey pixels can go below."""
     torch.manual_seed(SEED)
     x = goal.prepare(x)
-    terms = {key: round(value.item() / len(x), 2) for key, value in goal(model.eval(), x, None).items()}
+    terms = {
+        key: round(value.item() / len(x), 2) for key, value in goal(model.eval(), x, None).items()
+    }
     entropy = -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum().item() / len(x)
     return terms | {"floor": round(entropy, 2), "unit": "nats per image, grey pixels"}
 
@@ -108,7 +118,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names to train (default: all)")
     arguments = parser.parse_args()
     sets: dict[str, ImageSet] = {}
-    wanted = {name: r for name, r in recipes().items() if not arguments.only or name in arguments.only}
+    wanted = {
+        name: r for name, r in recipes().items() if not arguments.only or name in arguments.only
+    }
     for name, recipe in tqdm(wanted.items()):
         data = recipe["data"]
         if data not in sets:

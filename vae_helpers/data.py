@@ -67,9 +67,13 @@ def load_images(name: str, *, full: bool = False, root: str | Path | None = None
     """
     names = list(_index())
     if name not in names:
-        near = difflib.get_close_matches(str(name).lower().replace("_", "-"), names, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(
+            str(name).lower().replace("_", "-"), names, n=1, cutoff=0.5
+        )
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"There is no data set {name!r}.{hint} The course has {' and '.join(map(repr, names))}.")
+        raise ValueError(
+            f"There is no data set {name!r}.{hint} The course has {' and '.join(map(repr, names))}."
+        )
     if not full:
         if root is not None:
             raise ValueError("`root` says where the full set is: use it together with full=True.")
@@ -88,7 +92,9 @@ def _load_embedded(name: str) -> ImageSet:
     except zlib.error as error:
         raise OSError(f"The embedded images {path} are damaged. {remedy}") from error
     if hashlib.sha256(payload).hexdigest() != entry["sha256"]:
-        raise OSError(f"The embedded images {path} are not the ones this version of the course knows. {remedy}")
+        raise OSError(
+            f"The embedded images {path} are not the ones this version of the course knows. {remedy}"
+        )
     n_train, n_test = entry["train"], entry["test"]
     pixels = (n_train + n_test) * 784
     images = _to_float(np.frombuffer(payload, np.uint8, count=pixels))
@@ -132,7 +138,9 @@ def _load_full(name: str, folder: Path) -> ImageSet:
         arrays = [read_idx(path) for path in plain.values() if path]
         where = folder
     else:
-        if not all((raw / f"{part}-idx{3 if 'images' in part else 1}-ubyte").is_file() for part in PARTS):
+        if not all(
+            (raw / f"{part}-idx{3 if 'images' in part else 1}-ubyte").is_file() for part in PARTS
+        ):
             _download(dataset, raw)
         arrays = []
         for train in (True, False):
@@ -177,14 +185,22 @@ def read_idx(path: str | Path) -> npt.NDArray[np.uint8]:
         if raw[:2] == b"\x1f\x8b":
             raw = gzip.decompress(raw)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise OSError(f"{path} is damaged: it does not unpack. Delete it and load it again.") from error
+        raise OSError(
+            f"{path} is damaged: it does not unpack. Delete it and load it again."
+        ) from error
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise OSError(f"{path} is not an idx file of bytes.")
     dimensions = raw[3]
     header = 4 + 4 * dimensions
     shape = struct.unpack(f">{dimensions}I", raw[4:header]) if len(raw) >= header else ()
-    if dimensions == 0 or len(raw) < header or len(raw) != header + int(np.prod(shape, dtype=np.int64)):
-        raise OSError(f"{path} is damaged: its length is not what its header says. Delete it and load it again.")
+    if (
+        dimensions == 0
+        or len(raw) < header
+        or len(raw) != header + int(np.prod(shape, dtype=np.int64))
+    ):
+        raise OSError(
+            f"{path} is damaged: its length is not what its header says. Delete it and load it again."
+        )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
@@ -212,7 +228,9 @@ def _fetch(urls: list[str], target: Path, md5: str) -> None:
     for url in urls:
         try:
             _fetch_from(url, part)
-        except OSError as error:  # URLError, HTTPError, time-outs and broken connections are all OSErrors
+        except (
+            OSError
+        ) as error:  # URLError, HTTPError, time-outs and broken connections are all OSErrors
             faults.append(f"{url}: {error}")
             continue
         digest = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
@@ -221,7 +239,11 @@ def _fetch(urls: list[str], target: Path, md5: str) -> None:
             return
         part.unlink()
         faults.append(f"{url}: what arrived is not the expected file (its md5 is {digest})")
-    kept = f" {part.stat().st_size:,} bytes are kept, and the next call goes on from there." if part.exists() else ""
+    kept = (
+        f" {part.stat().st_size:,} bytes are kept, and the next call goes on from there."
+        if part.exists()
+        else ""
+    )
     raise OSError(
         f"{target.name} could not be downloaded ({'; '.join(faults)}).{kept} Check your network and call again, or "
         f"put the file into {target.parent} by hand. The embedded images, load_images(name), need no network."
@@ -246,10 +268,14 @@ def _fetch_from(url: str, part: Path) -> None:
         done = have if resumed else 0
         with (
             part.open("ab" if resumed else "wb") as out,
-            tqdm(total=done + length or None, initial=done, unit="B", unit_scale=True, desc=part.stem) as bar,
+            tqdm(
+                total=done + length or None, initial=done, unit="B", unit_scale=True, desc=part.stem
+            ) as bar,
         ):
             while chunk := response.read(1 << 16):
                 out.write(chunk)
                 bar.update(len(chunk))
     if length and part.stat().st_size != done + length:
-        raise ConnectionError(f"the connection broke after {part.stat().st_size - done:,} of {length:,} bytes")
+        raise ConnectionError(
+            f"the connection broke after {part.stat().st_size - done:,} of {length:,} bytes"
+        )

@@ -78,7 +78,9 @@ def draw_history(ax: Axes, history: History, *, term: str = "loss") -> list[Line
     for name, values, marker in (("training", history.train, "o"), ("test", history.test, "s")):
         if values.get(term):
             epochs = range(1, len(values[term]) + 1)
-            lines += ax.plot(epochs, values[term], marker=marker, markersize=4, label=f"{name} images")
+            lines += ax.plot(
+                epochs, values[term], marker=marker, markersize=4, label=f"{name} images"
+            )
     ax.set_xlabel("epoch")
     ax.set_ylabel(f"{term} (nats per image)")
     if lines:
@@ -117,7 +119,9 @@ def draw_codes(
     return drawn
 
 
-def draw_posteriors(ax: Axes, mu: Tensor, logvar: Tensor, *, radius: float = 2.0, **style: Any) -> list[Ellipse]:
+def draw_posteriors(
+    ax: Axes, mu: Tensor, logvar: Tensor, *, radius: float = 2.0, **style: Any
+) -> list[Ellipse]:
     """Draw each q(z|x), shapes (N, 2), as the ellipse at `radius` standard deviations."""
     look: dict[str, Any] = {"facecolor": "none", "edgecolor": BLUE, "linewidth": 1.5} | style
     ellipses = []
@@ -168,7 +172,9 @@ def _name_latents(ax: Axes) -> None:
     ax.set_ylabel("z[1]")
 
 
-def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents: int = 20) -> list[FancyBboxPatch]:
+def draw_architecture(
+    ax: Axes, *, pixels: int = 784, hidden: int = 400, latents: int = 20
+) -> list[FancyBboxPatch]:
     """Draw the VAE as boxes and arrows, each with its name in the code and its shape."""
     boxes: list[FancyBboxPatch] = []
 
@@ -188,9 +194,17 @@ def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents
         ax.text(x, y - 0.24, shape, ha="center", va="center", fontsize=13)
 
     def arrow(
-        x0: float, y0: float, x1: float, y1: float, label: str = "", dy: float = 0.2, side: str = "center"
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        label: str = "",
+        dy: float = 0.2,
+        side: str = "center",
     ) -> None:
-        ax.annotate("", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "-|>", "lw": 1.6, "color": "black"})
+        ax.annotate(
+            "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "-|>", "lw": 1.6, "color": "black"}
+        )
         if label:
             ax.text(
                 (x0 + x1) / 2,
@@ -223,7 +237,9 @@ def draw_architecture(ax: Axes, *, pixels: int = 784, hidden: int = 400, latents
         (7.6, "reparameterization\nz = μ + σ·ε", ORANGE),
         (11.4, "decoder\np(x|z)", GREEN),
     ):
-        ax.text(x, 1.75, text, ha="center", va="bottom", fontsize=15, color=colour, fontweight="bold")
+        ax.text(
+            x, 1.75, text, ha="center", va="bottom", fontsize=15, color=colour, fontweight="bold"
+        )
     ax.set_xlim(-0.95, 13.5)
     ax.set_ylim(-2.8, 2.6)
     ax.set_aspect("equal")

@@ -70,7 +70,9 @@ def gaussian_log_likelihood(recon_x: Tensor, x: Tensor, sigma: float) -> Tensor:
         ValueError: the sizes differ, or `sigma` is not a positive finite number.
     """
     if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}.")
+        raise ValueError(
+            f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}."
+        )
     recon_x, x = _flat_pair(recon_x, x)
     squared = (x - recon_x).square().sum(dim=1)
     return -squared / (2 * sigma**2) - x.shape[1] * (math.log(sigma) + LOG_2PI / 2)
@@ -122,7 +124,9 @@ def importance_weighted_bound(
         ValueError: `k` is less than 1.
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k, the number of codes drawn for each image, must be a whole number of at least 1, not {k}.")
+        raise ValueError(
+            f"k, the number of codes drawn for each image, must be a whole number of at least 1, not {k}."
+        )
     x = prepare_images(x)
     mu, logvar = _encode(model, x)
     std = torch.exp(0.5 * logvar)
@@ -132,7 +136,9 @@ def importance_weighted_bound(
         count = min(step, k - start)
         eps = _noise(mu, count, generator)
         z = mu + std * eps
-        log_p_x = _log_likelihood(model, z.flatten(0, 1), x.repeat(count, 1), likelihood, sigma).reshape(count, batch)
+        log_p_x = _log_likelihood(
+            model, z.flatten(0, 1), x.repeat(count, 1), likelihood, sigma
+        ).reshape(count, batch)
         log_ratio = -0.5 * (z.square() - eps.square() - logvar).sum(dim=2)  # log p(z) − log q(z|x)
         pieces.append(torch.logsumexp(log_p_x + log_ratio, dim=0))
     return torch.logsumexp(torch.stack(pieces), dim=0) - math.log(k)
@@ -162,9 +168,13 @@ class NegativeELBO:
         ValueError: `beta` is negative or not finite, or the likelihood is unknown.
     """
 
-    def __init__(self, beta: float = 1.0, *, likelihood: Likelihood = "bernoulli", sigma: float | None = None) -> None:
+    def __init__(
+        self, beta: float = 1.0, *, likelihood: Likelihood = "bernoulli", sigma: float | None = None
+    ) -> None:
         if not (math.isfinite(beta) and beta >= 0):
-            raise ValueError(f"beta, the weight of the KL term, must be finite and not negative, not {beta}.")
+            raise ValueError(
+                f"beta, the weight of the KL term, must be finite and not negative, not {beta}."
+            )
         _check_likelihood(likelihood, sigma)
         self.beta, self.likelihood, self.sigma = beta, likelihood, sigma
 
@@ -199,11 +209,15 @@ class Reconstruction:
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss of a batch, summed over its images."""
         if _decodes_from_logits(model):
-            loss = -bernoulli_log_likelihood_from_logits(model.decode_logits(model.encode(x)), x).sum()
+            loss = -bernoulli_log_likelihood_from_logits(
+                model.decode_logits(model.encode(x)), x
+            ).sum()
         else:
             recon_x = model(x)
             if not isinstance(recon_x, Tensor) or recon_x.shape[0] != len(x):
-                raise ValueError("An autoencoder's forward(x) must return recon_x, one row for each image.")
+                raise ValueError(
+                    "An autoencoder's forward(x) must return recon_x, one row for each image."
+                )
             loss = -bernoulli_log_likelihood(recon_x, x).sum()
         return {"loss": loss}
 
@@ -223,7 +237,9 @@ class LossFunction:
         recon_x, mu, logvar = vae_outputs(model, x)
         loss = self.function(recon_x, x, mu, logvar)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            what = f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            what = (
+                f"a tensor of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else repr(loss)
+            )
             raise ValueError(
                 f"The objective must return one number, a tensor summed over the batch; it returned {what}."
             )
@@ -241,11 +257,21 @@ def prepare_images(x: Any) -> Tensor:
         ValueError: no images, another shape, NaN, or numbers outside [0, 1].
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"Images must be a tensor, not {type(x).__name__}: torch.as_tensor(x) makes one.")
+        raise TypeError(
+            f"Images must be a tensor, not {type(x).__name__}: torch.as_tensor(x) makes one."
+        )
     if not x.is_floating_point():
-        raise TypeError(f"Images must be float in [0, 1], not {x.dtype}: divide grey values 0…255 by 255.")
-    if x.ndim not in (2, 4) or x[0:1].numel() != 784 * min(len(x), 1) or (x.ndim == 4 and x.shape[1:] != (1, 28, 28)):
-        raise ValueError(f"Images must have the shape (N, 784) or (N, 1, 28, 28), not {tuple(x.shape)}.")
+        raise TypeError(
+            f"Images must be float in [0, 1], not {x.dtype}: divide grey values 0…255 by 255."
+        )
+    if (
+        x.ndim not in (2, 4)
+        or x[0:1].numel() != 784 * min(len(x), 1)
+        or (x.ndim == 4 and x.shape[1:] != (1, 28, 28))
+    ):
+        raise ValueError(
+            f"Images must have the shape (N, 784) or (N, 1, 28, 28), not {tuple(x.shape)}."
+        )
     if len(x) == 0:
         raise ValueError("There are no images: the tensor is empty.")
     low, high = x.aminmax()
@@ -264,8 +290,14 @@ def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     outputs = model(x)
     if not isinstance(outputs, tuple | list) or len(outputs) != 3:
-        what = f"{len(outputs)} values" if isinstance(outputs, tuple | list) else type(outputs).__name__
-        raise ValueError(f"forward(x) must return three tensors, recon_x, mu and logvar; it returned {what}.")
+        what = (
+            f"{len(outputs)} values"
+            if isinstance(outputs, tuple | list)
+            else type(outputs).__name__
+        )
+        raise ValueError(
+            f"forward(x) must return three tensors, recon_x, mu and logvar; it returned {what}."
+        )
     recon_x, mu, logvar = outputs
     _check_gaussian(mu, logvar, len(x))
     if recon_x.shape[0] != len(x) or recon_x.numel() != x.numel():
@@ -305,7 +337,9 @@ def _flat_pair(recon_x: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _check_likelihood(likelihood: str, sigma: float | None) -> None:
     if likelihood not in ("bernoulli", "gaussian"):
-        raise ValueError(f"There is no likelihood {likelihood!r}: choose 'bernoulli' or 'gaussian'.")
+        raise ValueError(
+            f"There is no likelihood {likelihood!r}: choose 'bernoulli' or 'gaussian'."
+        )
     if likelihood == "gaussian" and sigma is None:
         raise ValueError("A Gaussian likelihood needs `sigma`, the standard deviation of a pixel.")
     if likelihood == "bernoulli" and sigma is not None:
@@ -329,13 +363,17 @@ def _decodes_from_logits(model: Model) -> bool:
     return isinstance(decoder, nn.Sequential) and isinstance(decoder[-1], nn.Sigmoid)
 
 
-def _log_likelihood(model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, sigma: float | None) -> Tensor:
+def _log_likelihood(
+    model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, sigma: float | None
+) -> Tensor:
     _check_likelihood(likelihood, sigma)
     if likelihood == "bernoulli" and _decodes_from_logits(model):
         return bernoulli_log_likelihood_from_logits(model.decode_logits(z), x)
     recon_x = model.decode(z)
     if recon_x.shape[0] != len(z) or recon_x.numel() != x.numel():
-        raise ValueError(f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]}).")
+        raise ValueError(
+            f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]})."
+        )
     if likelihood == "bernoulli":
         return bernoulli_log_likelihood(recon_x, x)
     assert sigma is not None
@@ -343,4 +381,6 @@ def _log_likelihood(model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, 
 
 
 def _noise(like: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    return torch.randn(count, *like.shape, generator=generator, device=like.device, dtype=like.dtype)
+    return torch.randn(
+        count, *like.shape, generator=generator, device=like.device, dtype=like.dtype
+    )

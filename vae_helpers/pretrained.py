@@ -32,7 +32,9 @@ def pretrained_info(name: str) -> dict[str, Any]:
     if name not in names:
         near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.3)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"There are no weights {name!r}.{hint} The course has: {', '.join(names)}.")
+        raise ValueError(
+            f"There are no weights {name!r}.{hint} The course has: {', '.join(names)}."
+        )
     info: dict[str, Any] = json.loads((WEIGHTS / f"{name}.json").read_text(encoding="utf-8"))
     return info
 
@@ -52,7 +54,9 @@ def load_pretrained(name: str) -> VAE | Autoencoder:
         raise FileNotFoundError(f"The weights {path} are missing. {REMEDY}")
     payload = path.read_bytes()
     if hashlib.sha256(payload).hexdigest() != info["sha256"]:
-        raise OSError(f"The weights {path} are damaged: their hash is not the one in {name}.json. {REMEDY}")
+        raise OSError(
+            f"The weights {path} are damaged: their hash is not the one in {name}.json. {REMEDY}"
+        )
     model: VAE | Autoencoder = KINDS[info["model"]](**info["arguments"])
     weights = {key: value.to(torch.float32) for key, value in load(payload).items()}
     try:

@@ -159,7 +159,9 @@ def _terms(
         if all(p.isfinite().all() for p in model.parameters()):
             raise
         raise _not_finite(float("nan"), epoch, batch) from error
-    if x.device.type == "cpu":  # elsewhere the look would wait for the device: it is taken once an epoch
+    if (
+        x.device.type == "cpu"
+    ):  # elsewhere the look would wait for the device: it is taken once an epoch
         _check_finite(terms["loss"].item(), epoch, batch)
     return terms
 
@@ -179,7 +181,9 @@ def _not_finite(loss: float, epoch: int, batch: int | None) -> ValueError:
 
 
 @torch.no_grad()
-def _measure(model: nn.Module, goal: Objective, x: Tensor, batch_size: int = 1_000) -> dict[str, float]:
+def _measure(
+    model: nn.Module, goal: Objective, x: Tensor, batch_size: int = 1_000
+) -> dict[str, float]:
     """The mean of each term on held-out images, per image, in evaluation mode."""
     model.eval()
     sums: dict[str, float] = {}
@@ -198,7 +202,9 @@ def _check_settings(model: Any, epochs: int, batch_size: int, lr: float) -> None
         raise TypeError(f"model must be a torch.nn.Module, not {model!r}.{hint}")
     missing = [name for name in ("encode", "decode") if not callable(getattr(model, name, None))]
     if missing:
-        raise TypeError(f"{type(model).__name__} has no method {' and no '.join(missing)}: a model here needs both.")
+        raise TypeError(
+            f"{type(model).__name__} has no method {' and no '.join(missing)}: a model here needs both."
+        )
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError(f"{type(model).__name__} has no weights to train.")
     for name, count in (("epochs", epochs), ("batch_size", batch_size)):
@@ -216,13 +222,19 @@ def _as_objective(objective: Objective | Callable[..., Tensor] | None, beta: flo
     if objective is None:
         return NegativeELBO(beta)
     if beta != 1.0:
-        raise ValueError("beta weights the default objective; with an objective of your own, write the weight into it.")
+        raise ValueError(
+            "beta weights the default objective; with an objective of your own, write the weight into it."
+        )
     if isinstance(objective, type):
-        raise TypeError(f"objective must be an object or a function, not a class: {objective.__name__}() makes one.")
+        raise TypeError(
+            f"objective must be an object or a function, not a class: {objective.__name__}() makes one."
+        )
     if hasattr(objective, "prepare"):
         return objective  # type: ignore[return-value]
     if not callable(objective):
-        raise TypeError(f"objective must be a function of (recon_x, x, mu, logvar), not {objective!r}.")
+        raise TypeError(
+            f"objective must be a function of (recon_x, x, mu, logvar), not {objective!r}."
+        )
     return LossFunction(objective)
 
 
@@ -230,7 +242,9 @@ def _check_labels(labels: Tensor | None, x: Tensor, device: torch.device) -> Ten
     if labels is None:
         return None
     if len(labels) != len(x):
-        raise ValueError(f"There are {len(labels)} labels for {len(x)} images: there must be one for each.")
+        raise ValueError(
+            f"There are {len(labels)} labels for {len(x)} images: there must be one for each."
+        )
     return labels.to(device)
 
 
@@ -279,7 +293,9 @@ def _bar(progress: bool | Progress, history: History) -> Iterator[Progress]:
             last = {"train": history.train["loss"][-1]}
             if history.test:
                 last["test"] = history.test["loss"][-1]
-            bar.set_postfix_str(", ".join(f"{k} {v:.1f}" for k, v in last.items()) + " nats", refresh=False)
+            bar.set_postfix_str(
+                ", ".join(f"{k} {v:.1f}" for k, v in last.items()) + " nats", refresh=False
+            )
             bar.update()
 
         yield show

@@ -32,9 +32,13 @@ class _Snapshot:
     """A copy of a model in evaluation mode, brought up to date when the model's weights have changed."""
 
     def __init__(self, model: Model) -> None:
-        missing = [name for name in ("encode", "decode") if not callable(getattr(model, name, None))]
+        missing = [
+            name for name in ("encode", "decode") if not callable(getattr(model, name, None))
+        ]
         if not isinstance(model, nn.Module) or missing:
-            raise TypeError(f"Sliders need a torch.nn.Module with encode and decode, not {type(model).__name__}.")
+            raise TypeError(
+                f"Sliders need a torch.nn.Module with encode and decode, not {type(model).__name__}."
+            )
         self.model = model
         with model_lock(model):
             self.copy: Model = copy.deepcopy(model, _attached_tensors(model)).eval()
@@ -51,7 +55,9 @@ class _Snapshot:
             code = self.copy.encode(torch.zeros(2, PIXELS, device=self._device))
         code = code[0] if isinstance(code, tuple | list) else code
         if code.ndim != 2 or len(code) != 2:
-            raise ValueError(f"encode must give codes of shape (B, D); for two images it gave {tuple(code.shape)}.")
+            raise ValueError(
+                f"encode must give codes of shape (B, D); for two images it gave {tuple(code.shape)}."
+            )
         return int(code.shape[1])
 
     @property
@@ -69,7 +75,9 @@ class _Snapshot:
                     self._seen = versions
             images: Tensor = self.copy.decode(z.to(self._device))
             if images.shape[0] != len(z) or images.numel() != len(z) * PIXELS:
-                raise ValueError(f"decode(z) must have the shape ({len(z)}, {PIXELS}), not {tuple(images.shape)}.")
+                raise ValueError(
+                    f"decode(z) must have the shape ({len(z)}, {PIXELS}), not {tuple(images.shape)}."
+                )
             return images.reshape(len(z), PIXELS).cpu()
 
 
@@ -103,14 +111,18 @@ def _check_latents(latents: int | Sequence[int] | None, order: list[int]) -> lis
         return order
     if isinstance(latents, int):
         if not 1 <= latents <= size:
-            raise ValueError(f"This model has {size} latents: ask for 1 to {size} sliders, not {latents}.")
+            raise ValueError(
+                f"This model has {size} latents: ask for 1 to {size} sliders, not {latents}."
+            )
         return order[:latents]
     chosen = list(latents)
     for latent in chosen:
         if isinstance(latent, bool) or not isinstance(latent, int):
             raise TypeError(f"A latent is named by a whole number, not {latent!r}.")
         if not 0 <= latent < size:
-            raise ValueError(f"There is no latent {latent}: this model has {size}, numbered 0 to {size - 1}.")
+            raise ValueError(
+                f"There is no latent {latent}: this model has {size}, numbered 0 to {size - 1}."
+            )
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(f"Name at least one latent, and each only once; you named {chosen}.")
     return chosen
@@ -120,7 +132,9 @@ def _png(image: Tensor, size: int) -> bytes:
     """One image of 784 numbers as a PNG of size × size pixels."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).reshape(SIDE, SIDE).numpy()
     buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC).save(
+        buffer, "PNG", compress_level=1
+    )
     return buffer.getvalue()
 
 
@@ -148,7 +162,9 @@ class LatentSliders(widgets.VBox):
         seed: int = 0,
     ) -> None:
         if not (math.isfinite(limit) and limit > 0):
-            raise ValueError(f"limit, the end of each slider, must be positive and finite, not {limit}.")
+            raise ValueError(
+                f"limit, the end of each slider, must be positive and finite, not {limit}."
+            )
         self._snapshot = _Snapshot(model)
         self._latent_dim = self._snapshot.latent_dim
         start = torch.zeros(self._latent_dim) if z is None else self._check_z(z)
@@ -159,18 +175,28 @@ class LatentSliders(widgets.VBox):
         self.sliders = {latent: self._slider(latent) for latent in chosen}
         self.image = widgets.Image(format="png", width=size, height=size)
         self.image.layout.min_width = f"{size}px"
-        self.random_button = widgets.Button(description="new sample", tooltip="draw z from the prior N(0, I)")
-        self.reset_button = widgets.Button(description="reset", tooltip="back to the code at the start")
+        self.random_button = widgets.Button(
+            description="new sample", tooltip="draw z from the prior N(0, I)"
+        )
+        self.reset_button = widgets.Button(
+            description="reset", tooltip="back to the code at the start"
+        )
+        for button in (self.random_button, self.reset_button):
+            button.layout.width = "108px"
         self.random_button.on_click(lambda _: self.sample())
         self.reset_button.on_click(lambda _: self.reset())
         columns = 1 if len(chosen) <= 8 else 2
         grid = widgets.GridBox(
             list(self.sliders.values()),
-            layout=widgets.Layout(grid_template_columns=f"repeat({columns}, 310px)", align_content="flex-start"),
+            layout=widgets.Layout(
+                grid_template_columns=f"repeat({columns}, 310px)", align_content="flex-start"
+            ),
         )
         buttons = widgets.HBox([self.random_button, self.reset_button])
         picture = widgets.VBox([self.image, buttons])
-        super().__init__([widgets.HBox([picture, grid], layout=widgets.Layout(flex_flow="row wrap"))])
+        super().__init__(
+            [widgets.HBox([picture, grid], layout=widgets.Layout(flex_flow="row wrap"))]
+        )
         self.z = start
 
     def _slider(self, latent: int) -> widgets.FloatSlider:
@@ -258,7 +284,9 @@ class FigureSliders(widgets.VBox):
             raise ValueError("Name at least one slider, as in FigureSliders(draw, mu=(-3, 3, 0)).")
         self._draw, self._figsize, self._drawing = draw, figsize, threading.RLock()
         names = labels or {}
-        self.sliders = {key: _control(key, names.get(key, key), spec) for key, spec in controls.items()}
+        self.sliders = {
+            key: _control(key, names.get(key, key), spec) for key, spec in controls.items()
+        }
         self.image = widgets.Image(format="png")
         self.image.layout.max_width = "100%"
         self.text = widgets.HTML()
@@ -285,12 +313,18 @@ class FigureSliders(widgets.VBox):
 def _control(key: str, label: str, spec: tuple[float, ...] | list[Any]) -> widgets.Widget:
     layout, style = widgets.Layout(width="420px"), {"description_width": "110px"}
     if isinstance(spec, list) and spec:
-        return widgets.SelectionSlider(options=spec, value=spec[0], description=label, layout=layout, style=style)
+        return widgets.SelectionSlider(
+            options=spec, value=spec[0], description=label, layout=layout, style=style
+        )
     if not isinstance(spec, tuple) or len(spec) not in (3, 4) or not spec[0] <= spec[2] <= spec[1]:
-        raise ValueError(f"The slider {key} must be (low, high, start) or a list of values, not {spec!r}.")
+        raise ValueError(
+            f"The slider {key} must be (low, high, start) or a list of values, not {spec!r}."
+        )
     low, high, start = spec[:3]
     step = spec[3] if len(spec) == 4 else (high - low) / 60
-    return widgets.FloatSlider(min=low, max=high, value=start, step=step, description=label, layout=layout, style=style)
+    return widgets.FloatSlider(
+        min=low, max=high, value=start, step=step, description=label, layout=layout, style=style
+    )
 
 
 # --- the sliders of lessons 02 and 03 -----------------------------------------------------------
@@ -304,8 +338,12 @@ def gaussian_sliders(*, draws: int = 40, seed: int = 0) -> FigureSliders:
         sigma = math.exp(0.5 * logvar)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         upper.set_xlim(-8, 8)
-        figures.draw_gaussian(upper, 0, 1, color=figures.GREY, linestyle="--", label="N(0, 1), where ε comes from")
-        figures.draw_gaussian(upper, mu, sigma, color=figures.ORANGE, label="N(μ, σ²), where z comes from")
+        figures.draw_gaussian(
+            upper, 0, 1, color=figures.GREY, linestyle="--", label="N(0, 1), where ε comes from"
+        )
+        figures.draw_gaussian(
+            upper, mu, sigma, color=figures.ORANGE, label="N(μ, σ²), where z comes from"
+        )
         upper.set_ylim(0, 1.2)
         upper.set_ylabel("density")
         upper.legend(loc="upper left")
@@ -335,12 +373,16 @@ def two_gaussian_sliders() -> FigureSliders:
         left, right = figure.subplots(1, 2, width_ratios=(3, 1.3))
         left.set_xlim(-6, 6)
         left.set_ylim(0, 1.5)
-        figures.draw_gaussian(left, 0, 1, color=figures.GREY, linestyle="--", label="p(z) = N(0, 1)")
+        figures.draw_gaussian(
+            left, 0, 1, color=figures.GREY, linestyle="--", label="p(z) = N(0, 1)"
+        )
         figures.draw_gaussian(left, mu, sigma, color=figures.BLUE, label="q(z|x) = N(μ, σ²)")
         left.set_xlabel("z")
         left.set_ylabel("density")
         left.legend(loc="upper left")
-        right.bar(["mean\n½μ²", "spread\n½(σ²−1−log σ²)"], parts, color=[figures.BLUE, figures.ORANGE])
+        right.bar(
+            ["mean\n½μ²", "spread\n½(σ²−1−log σ²)"], parts, color=[figures.BLUE, figures.ORANGE]
+        )
         right.set_ylim(0, 5)
         right.set_ylabel("nats")
         right.set_title(f"KL = {sum(parts):.2f} nats")
@@ -355,7 +397,9 @@ def two_gaussian_sliders() -> FigureSliders:
     )
 
 
-def beta_slider(models: Mapping[float, Model], x: Tensor, *, shown: int = 10, seed: int = 0) -> FigureSliders:
+def beta_slider(
+    models: Mapping[float, Model], x: Tensor, *, shown: int = 10, seed: int = 0
+) -> FigureSliders:
     """A slider over models trained with different weights β: reconstructions of `x` and samples from the prior.
 
     The terms below the picture are averages over all of `x`, in nats per image; `shown` images are drawn.
@@ -374,7 +418,9 @@ def beta_slider(models: Mapping[float, Model], x: Tensor, *, shown: int = 10, se
             recon = -bernoulli_log_likelihood(recon_x, x).mean().item()
             kl = kl_divergence(mu, logvar).mean().item()
         pictures[beta] = torch.cat([x[:shown], recon_x[:shown], samples])
-        sentences[beta] = f"β = {beta:g}: reconstruction {recon:.1f} nats, KL {kl:.1f} nats, per image."
+        sentences[beta] = (
+            f"β = {beta:g}: reconstruction {recon:.1f} nats, KL {kl:.1f} nats, per image."
+        )
 
     def draw(figure: Figure, beta: float) -> str:
         rows = ("image x", "recon_x", "z ~ N(0, I)")

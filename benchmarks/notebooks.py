@@ -1,0 +1,65 @@
+"""Seconds and memory of each lesson, and seconds until its first slider.
+
+    python benchmarks/notebooks.py [notebooks/00_start_here.ipynb …]
+
+Each notebook runs in a new kernel, as "Run All Cells" does; nothing is written into it. Seconds count from the
+start of the kernel. Memory is the kernel's peak resident size, which Linux reports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from record import write
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def measure(path: Path) -> dict[str, Any]:
+    """Run one notebook; seconds, peak memory in MB, seconds until the first widget is there."""
+    book = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+    first_widget = None
+    start = time.perf_counter()
+    with client.setup_kernel():
+        manager: Any = client.km
+        pid = manager.provisioner.pid
+        for index, cell in enumerate(book.cells):
+            client.execute_cell(cell, index)
+            shown = [output.get("data", {}) for output in cell.get("outputs", [])]
+            if first_widget is None and any(WIDGET in data for data in shown):
+                first_widget = time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        status = Path(f"/proc/{pid}/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    return {
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": round(peak / 1024),
+        "first_widget_seconds": round(first_widget, 1) if first_widget is not None else None,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("notebooks", nargs="*", type=Path)
+    folder = Path(__file__).parents[1] / "notebooks"
+    paths = parser.parse_args().notebooks or sorted(folder.glob("*.ipynb"))
+    lessons = {}
+    for path in paths:
+        lessons[path.stem] = measure(path)
+        print(path.stem, lessons[path.stem], flush=True)
+    total = round(sum(lesson["seconds"] for lesson in lessons.values()), 1)
+    write("notebooks", {"seconds_in_all": total, "lessons": lessons})
+
+
+if __name__ == "__main__":
+    main()

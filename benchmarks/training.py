@@ -1,0 +1,182 @@
+"""Seconds an epoch: a plain PyTorch program, `fit`, `fit` on a learner's model, and the matrix products alone.
+
+    python benchmarks/training.py [--root FOLDER] [--seeds 3]
+
+All of MNIST, batch 128, Adam 1e-3, 3 epochs. For each seed the four run one after the other, so that a ratio
+compares neighbours. FOLDER holds the full set (otherwise VAE_DATA, a cache folder, or a download).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from record import write
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import ToTensor
+
+from vae_helpers import VAE, fit, load_images, loss_function
+
+EPOCHS, BATCH, LR = 3, 128, 1e-3
+
+
+class Written(nn.Module):
+    """A VAE as a learner writes it: the sigmoid is inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc_mu, self.fc_logvar = (
+            nn.Linear(784, 400),
+            nn.Linear(400, 20),
+            nn.Linear(400, 20),
+        )
+        self.fc_dec = nn.Sequential(
+            nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Sigmoid()
+        )
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.relu(self.fc1(x.view(-1, 784)))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        std = torch.exp(0.5 * logvar)
+        return mu + std * torch.randn_like(std)
+
+    def decode(self, z: Tensor) -> Tensor:
+        image: Tensor = self.fc_dec(z)
+        return image
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mu, logvar = self.encode(x)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+
+class Pictures(Dataset[Any]):
+    """As torchvision.datasets.MNIST gives them: a PIL image, turned into a tensor one at a time."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        from PIL import Image
+
+        self.pixels, self.labels = (
+            (images[:, 0] * 255).round().to(torch.uint8).numpy(),
+            labels.tolist(),
+        )
+        self.open, self.to_tensor = Image.fromarray, ToTensor()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.to_tensor(self.open(self.pixels[index])), self.labels[index]
+
+
+def plain_program(images: Dataset[Any], seed: int) -> tuple[list[float], float]:
+    """A loop as tutorials write it; seconds of each epoch, and the last epoch's loss in nats per image."""
+    torch.manual_seed(seed)
+    model = Written()
+    optimizer = torch.optim.Adam(model.parameters(), lr=LR)
+    loader = DataLoader(images, batch_size=BATCH, shuffle=True)
+    seconds, total = [], 0.0
+    for _ in range(EPOCHS):
+        start, total = time.perf_counter(), 0.0
+        for x, _ in loader:
+            optimizer.zero_grad()
+            recon_x, mu, logvar = model(x)
+            cross_entropy = F.binary_cross_entropy(recon_x, x.view(-1, 784), reduction="sum")
+            loss = cross_entropy - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        seconds.append(time.perf_counter() - start)
+    return seconds, total / len(loader.dataset)  # type: ignore[arg-type]
+
+
+def with_fit(
+    model_class: type[nn.Module], x: Tensor, seed: int, **settings: Any
+) -> tuple[list[float], float]:
+    """The same with `fit`."""
+    torch.manual_seed(seed)
+    history = fit(
+        model_class(), x, epochs=EPOCHS, batch_size=BATCH, lr=LR, progress=False, **settings
+    )
+    return history.seconds, history.train["loss"][-1]
+
+
+def matrix_products(x: Tensor) -> list[float]:
+    """The products of one epoch and nothing else: forward, and backward but for the gradient of the images."""
+    shapes = [(400, 784), (20, 400), (20, 400), (400, 20), (784, 400)]
+    w1, w_mu, w_logvar, w3, w4 = (torch.randn(shape) / shape[1] ** 0.5 for shape in shapes)
+    x, seconds = x.reshape(-1, 784), []
+    for _ in range(EPOCHS):
+        start = time.perf_counter()
+        for batch in x.split(BATCH):
+            h = batch @ w1.T
+            mu, logvar = h @ w_mu.T, h @ w_logvar.T
+            g = mu @ w3.T
+            out = g @ w4.T
+            out.T @ g, out @ w4, g.T @ mu, g @ w3  # the decoder's weights and inputs
+            mu.T @ h, logvar.T @ h, mu @ w_mu, logvar @ w_logvar, h.T @ batch  # the encoder's
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", type=Path, help="folder of the full image sets")
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    images = load_images("mnist", full=True, root=arguments.root)
+    pictures = Pictures(images.train_x, images.train_y)
+    runs: list[dict[str, Any]] = []
+    for seed in range(arguments.seeds):
+        rows: dict[str, tuple[list[float], float | None]] = {
+            "plain program": plain_program(pictures, seed),
+            "fit": with_fit(VAE, images.train_x, seed),
+            "fit, a learner's model and loss": with_fit(
+                Written, images.train_x, seed, objective=loss_function
+            ),
+            "matrix products alone": (matrix_products(images.train_x), None),
+        }
+        means = {name: sum(seconds) / EPOCHS for name, (seconds, _) in rows.items()}
+        runs.append(
+            {
+                "seed": seed,
+                "seconds_per_epoch": {
+                    name: [round(s, 3) for s in seconds] for name, (seconds, _) in rows.items()
+                },
+                "train_loss_epoch_3": {
+                    name: round(v, 2) for name, (_, v) in rows.items() if v is not None
+                },
+                "plain_over_fit": round(means["plain program"] / means["fit"], 2),
+                "plain_over_learners": round(
+                    means["plain program"] / means["fit, a learner's model and loss"], 2
+                ),
+                "fit_over_products": round(means["fit"] / means["matrix products alone"], 2),
+            }
+        )
+        print(runs[-1])
+    ratios = ("plain_over_fit", "plain_over_learners", "fit_over_products")
+    summary = {
+        key: {"median": median(run[key] for run in runs), "all": [run[key] for run in runs]}
+        for key in ratios
+    }
+    settings = {
+        "images": 60_000,
+        "batch_size": BATCH,
+        "lr": LR,
+        "epochs": EPOCHS,
+        "model": "784-400-20-400-784",
+    }
+    write("training", {"settings": settings, "summary": summary, "runs": runs})
+
+
+if __name__ == "__main__":
+    main()

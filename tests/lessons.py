@@ -1,0 +1,42 @@
+"""Reads the committed notebooks, for the tests that hold their rules."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def code_cells(path: Path) -> list[dict]:
+    return [cell for cell in cells(path) if cell["cell_type"] == "code"]
+
+
+def prose(path: Path) -> str:
+    return "\n\n".join(source(cell) for cell in cells(path) if cell["cell_type"] == "markdown")
+
+
+def shows(cell: dict, kind: str) -> bool:
+    return any(kind in output.get("data", {}) for output in cell.get("outputs", []))
+
+
+def definitions(name: str) -> dict:
+    """What a lesson imports and defines: its functions and classes, without running its training."""
+    kept = []
+    for cell in code_cells(ROOT / "notebooks" / f"{name}.ipynb"):
+        for node in ast.parse(source(cell)).body:
+            if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
+                kept.append(node)
+    namespace: dict = {}
+    exec(compile(ast.Module(kept, []), name, "exec"), namespace)
+    return namespace

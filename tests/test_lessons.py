@@ -1,0 +1,193 @@
+"""The rules that every committed lesson keeps, and that a lesson and the package define the same things alike."""
+
+import ast
+import json
+import re
+
+import pytest
+import torch
+from lessons import PATHS, ROOT, cells, code_cells, definitions, prose, shows, source
+
+import vae_helpers as vh
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+lesson = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def test_the_lessons_are_there():
+    assert [path.stem[:2] for path in PATHS] == [f"{number:02}" for number in range(len(PATHS))]
+    assert len(PATHS) >= 4
+
+
+@lesson
+def test_it_was_run_from_top_to_bottom(path):
+    assert [cell["execution_count"] for cell in code_cells(path)] == list(
+        range(1, len(code_cells(path)) + 1)
+    )
+
+
+@lesson
+def test_its_outputs_hold_no_error_warning_or_progress_left_over(path):
+    for cell in code_cells(path):
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error", source(cell)
+            assert output.get("name") != "stderr", source(cell)
+            assert "\r" not in "".join(output.get("text", "")), source(cell)
+
+
+@lesson
+def test_its_file_is_small_and_holds_no_widget_state(path):
+    assert path.stat().st_size < 1_000_000
+    assert "widgets" not in json.loads(path.read_text(encoding="utf-8"))["metadata"]
+
+
+@lesson
+def test_a_checked_cell_has_something_to_check(path):
+    for cell in code_cells(path):
+        if "nbval-check-output" in cell["metadata"].get("tags", []):
+            assert cell["outputs"], source(cell)
+            assert cell["execution_count"], source(cell)
+
+
+@lesson
+def test_its_cells_are_short(path):
+    for cell in code_cells(path):
+        assert sum(1 for line in source(cell).splitlines() if line.strip()) <= 25, source(cell)
+
+
+@lesson
+def test_it_asserts_what_it_claims(path):
+    asserts = sum(
+        isinstance(node, ast.Assert)
+        for cell in code_cells(path)
+        for node in ast.walk(ast.parse(source(cell)))
+    )
+    assert asserts >= 8
+
+
+@lesson
+def test_prose_stands_before_each_code_cell_and_after_each_figure(path):
+    sequence = cells(path)
+    for before, cell in zip([None, *sequence], sequence, strict=False):
+        if cell["cell_type"] == "code":
+            assert before is not None, source(cell)
+            assert before["cell_type"] == "markdown", source(cell)
+    for cell, after in zip(sequence, [*sequence[1:], None], strict=True):
+        if shows(cell, "image/png"):
+            assert after is not None, source(cell)
+            assert after["cell_type"] == "markdown", source(cell)
+
+
+@lesson
+def test_beside_every_widget_stands_a_figure(path):
+    code = code_cells(path)
+    for cell, after in zip(code, [*code[1:], None], strict=True):
+        if shows(cell, WIDGET):
+            assert after is not None, source(cell)
+            assert shows(after, "image/png"), source(cell)
+
+
+@lesson
+def test_a_figure_has_a_title_and_its_axes_have_names(path):
+    for cell in code_cells(path):
+        if shows(cell, "image/png"):
+            assert re.search(r"title\(|title=", source(cell)), source(cell)
+
+
+@lesson
+def test_its_frame(path):
+    text = prose(path)
+    assert text.startswith(f"# {path.stem[:2]} · ")
+    assert re.search(r"\*\*\d+ minutes\.\*\*", text)
+    for part in (
+        "In this lesson you",
+        "> **Predict.**",
+        "> **Explain.**",
+        "## Recap",
+        "**Next:**",
+        "**Further reading**",
+    ):
+        assert part in text, part
+    assert text.count("> **Predict.**") == text.count("> **Explain.**")
+    assert len(re.findall(r"^- ", text.split("**Further reading**")[1], re.MULTILINE)) == 2
+
+
+@lesson
+def test_its_voice(path):
+    text = re.sub(r"\$\$.*?\$\$|`[^`]*`", "", prose(path), flags=re.DOTALL)
+    assert "!" not in text
+    found = re.findall(
+        r"\b(simply|obviously|just|easy|easily|clearly|of course|amazing|powerful)\b",
+        text,
+        re.IGNORECASE,
+    )
+    assert not found
+
+
+@lesson
+def test_its_links_to_other_lessons_work(path):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", prose(path)):
+        assert (path.parent / target).is_file(), target
+
+
+# --- one definition, compared by number -----------------------------------------------------------
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(0)
+    return torch.rand(7, 1, 28, 28)
+
+
+def test_the_autoencoder_of_lesson_01_is_the_packages(batch):
+    theirs, ours = definitions("01_key_concepts")["Autoencoder"](3), vh.Autoencoder(3)
+    ours.load_state_dict(theirs.state_dict())
+    assert torch.equal(theirs.encode(batch), ours.encode(batch))
+    assert torch.equal(theirs(batch), ours(batch))
+
+
+def test_the_vae_of_lesson_02_is_the_packages(batch):
+    theirs, ours = definitions("02_architecture")["VAE"](), vh.VAE()
+    ours.load_state_dict(theirs.state_dict())
+    outputs = []
+    for model in (theirs, ours):
+        torch.manual_seed(1)
+        outputs.append(model(batch))
+    for a, b in zip(*outputs, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_loss_of_lesson_03_is_the_packages():
+    theirs = definitions("03_loss")
+    torch.manual_seed(0)
+    recon_x, x, mu, logvar = (
+        torch.rand(5, 784),
+        torch.rand(5, 784),
+        torch.randn(5, 3),
+        torch.randn(5, 3),
+    )
+    torch.testing.assert_close(theirs["kl_divergence"](mu, logvar), vh.kl_divergence(mu, logvar))
+    torch.testing.assert_close(
+        -theirs["reconstruction_loss"](recon_x, x), vh.bernoulli_log_likelihood(recon_x, x)
+    )
+    torch.testing.assert_close(
+        -theirs["gaussian_loss"](recon_x, x, 0.3), vh.gaussian_log_likelihood(recon_x, x, 0.3)
+    )
+    torch.testing.assert_close(
+        theirs["loss_function"](recon_x, x, mu, logvar), vh.loss_function(recon_x, x, mu, logvar)
+    )
+
+
+def test_the_readme_maps_the_lessons():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in PATHS:
+        minutes = re.search(r"\*\*(\d+) minutes\.\*\*", prose(path)).group(1)
+        row = next(
+            (
+                line
+                for line in readme.splitlines()
+                if f"notebooks/{path.name}" in line and "|" in line
+            ),
+            "",
+        )
+        assert f"| {minutes} |" in row, path.name
