@@ -40,7 +40,6 @@ def plain_program(model, x, epochs, order_seed, lr=1e-3, batch_size=128):
     """The loop as a textbook writes it, with the batches and the noise that `fit` uses."""
     generator = torch.Generator().manual_seed(order_seed)
     torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-    model.eval()(x[:2].flatten(1))  # fit rehearses once, which draws noise
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     losses = []
     for _ in range(epochs):
@@ -101,7 +100,14 @@ def test_a_generator_makes_it_reproducible_and_leaves_torchs_own_numbers_alone(x
     assert not same_weights(models[0], models[2])
 
 
-def test_the_models_mode_and_its_missing_gradients_are_kept(x):
+def test_measuring_on_test_images_changes_nothing_else(x, digits):
+    models = [small(), small()]
+    train(models[0], x, epochs=2)
+    train(models[1], x, epochs=2, test_x=digits.test_x[:100])
+    assert same_weights(*models)
+
+
+def test_the_models_mode_is_kept(x):
     for mode in (True, False):
         model = small().train(mode)
         train(model, x, test_x=x[:50])
@@ -327,6 +333,12 @@ class FewPixels(VAE):
         ({"train_x": torch.full((4, 784), math.nan)}, ValueError, "NaN"),
         ({"test_x": torch.full((4, 784), 2.0)}, ValueError, "lie in"),
         ({"labels": torch.zeros(3)}, ValueError, "labels"),
+        pytest.param(
+            {"device": "cuda"},
+            ValueError,
+            "no GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
+        ),
     ],
 )
 def test_bad_arguments(x, change, error, words):

@@ -78,7 +78,7 @@ def load_images(name: str, *, full: bool = False, root: str | Path | None = None
         if root is not None:
             raise ValueError("`root` says where the full set is: use it together with full=True.")
         return _load_embedded(name)
-    return _load_full(name, _data_folder(root))
+    return _load_full(name, data_folder(root))
 
 
 def _load_embedded(name: str) -> ImageSet:
@@ -118,7 +118,8 @@ def _to_float(pixels: npt.NDArray[np.uint8]) -> Tensor:
 # --- the full sets ------------------------------------------------------------------------------
 
 
-def _data_folder(root: str | Path | None) -> Path:
+def data_folder(root: str | Path | None = None) -> Path:
+    """Where the full sets are looked for: `root`, or the variable VAE_DATA, or a cache folder of the user's."""
     if root is not None:
         return Path(root).expanduser()
     if os.environ.get("VAE_DATA"):

@@ -81,7 +81,7 @@ def fit(
     """
     _check_settings(model, epochs, batch_size, lr)
     goal = _as_objective(objective, beta)
-    place = torch.device(device) if device is not None else _device_of(model)
+    place = _choose_device(device, model)
     model.to(place)
     x = goal.prepare(train_x).to(place)
     held_out = goal.prepare(test_x).to(place) if test_x is not None else None
@@ -95,7 +95,10 @@ def fit(
             for _ in range(epochs):
                 start = time.perf_counter()
                 train = _train_epoch(model, goal, optimizer, x, y, batch_size, history.finished + 1)
-                test = _measure(model, goal, held_out) if held_out is not None else {}
+                with torch.random.fork_rng(
+                    _gpus(place)
+                ):  # measuring does not change what comes after
+                    test = _measure(model, goal, held_out) if held_out is not None else {}
                 _append(history.train, train)
                 _append(history.test, test)
                 history.seconds.append(time.perf_counter() - start)
@@ -129,8 +132,7 @@ def _train_epoch(
         with lock:
             optimizer.step()
         for name, value in terms.items():
-            value = value.detach().double()
-            sums[name] = sums[name] + value if name in sums else value
+            sums[name] = sums[name] + value.detach() if name in sums else value.detach()
     _drop_tiny_means(optimizer)
     means = {name: value.item() / len(x) for name, value in sums.items()}
     _check_finite(means["loss"], epoch, None)
@@ -248,8 +250,21 @@ def _check_labels(labels: Tensor | None, x: Tensor, device: torch.device) -> Ten
     return labels.to(device)
 
 
-def _device_of(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
+def _choose_device(device: str | torch.device | None, model: nn.Module) -> torch.device:
+    """Where to train: where the model is, unless told otherwise."""
+    if device is None:
+        return next(model.parameters()).device
+    place = torch.device(device)
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "There is no GPU here that torch can use: leave `device` out to train on the CPU."
+        )
+    return place
+
+
+def _gpus(device: torch.device) -> list[torch.device]:
+    """The devices besides the CPU whose random numbers are in play."""
+    return [device] if device.type == "cuda" else []
 
 
 def _rehearse(model: nn.Module, goal: Objective, x: Tensor, labels: Tensor | None) -> None:
@@ -257,7 +272,7 @@ def _rehearse(model: nn.Module, goal: Objective, x: Tensor, labels: Tensor | Non
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(_gpus(x.device)):
             goal(model, x[:2], labels[:2] if labels is not None else None)
     finally:
         model.train(was_training)
@@ -273,7 +288,7 @@ def _random_numbers(generator: torch.Generator | None, device: torch.device) -> 
         yield
         return
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.random.fork_rng(_gpus(device)):
         torch.manual_seed(seed)
         yield
 
