@@ -89,6 +89,8 @@ def main() -> None:
             "sha256": hashlib.sha256(payload).hexdigest(),
             "train": 10 * TRAIN_PER_CLASS,
             "test": 10 * TEST_PER_CLASS,
+            "folder": entry["folder"],
+            "full_sha256": {part: hashlib.sha256(a.data).hexdigest() for part, a in arrays.items()},
             "title": entry["title"],
             "class_names": entry["class_names"],
             "attribution": entry["attribution"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import hashlib
+import http.client
 import json
 import os
 import struct
@@ -130,45 +131,36 @@ def data_folder(root: str | Path | None = None) -> Path:
 
 
 def _load_full(name: str, folder: Path) -> ImageSet:
-    from torchvision import datasets  # imported here: it takes a second, and few need it
-
-    dataset = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
-    raw = folder / dataset.__name__ / "raw"
-    plain = {part: _find_idx(folder, part) for part in PARTS}
-    if all(plain.values()):
-        arrays = [read_idx(path) for path in plain.values() if path]
-        where = folder
-    else:
-        if not all(
-            (raw / f"{part}-idx{3 if 'images' in part else 1}-ubyte").is_file() for part in PARTS
-        ):
-            _download(dataset, raw)
-        arrays = []
-        for train in (True, False):
-            split = dataset(str(folder), train=train, download=False)
-            arrays += [split.data.numpy(), split.targets.numpy()]
-        where = raw
-    sizes = {part: len(array) for part, array in zip(PARTS, arrays, strict=True)}
-    if list(sizes.values()) != [60_000, 60_000, 10_000, 10_000] or arrays[0].shape[1:] != (28, 28):
-        raise OSError(
-            f"The files in {where} are not the full {name} set: they hold {sizes}, of 60,000 and 10,000. "
-            "Delete them and load again."
-        )
+    entry = _index()[name]
+    raw = folder / entry["folder"] / "raw"
+    if not all(_find_idx(part, raw, folder) for part in PARTS):
+        _download(name, raw)
+    arrays, where = {}, folder
+    for part in PARTS:
+        path = _find_idx(part, raw, folder)
+        assert path is not None
+        arrays[part], where = read_idx(path), path.parent
+        if hashlib.sha256(arrays[part].data).hexdigest() != entry["full_sha256"][part]:
+            raise OSError(
+                f"{path} is not the {part} of {entry['title']}: it is damaged, or of another data set. "
+                "Move it away or delete it, and load again."
+            )
     return ImageSet(
         name,
-        _to_float(arrays[0]),
-        torch.from_numpy(arrays[1].astype(np.int64)),
-        _to_float(arrays[2]),
-        torch.from_numpy(arrays[3].astype(np.int64)),
-        tuple(_index()[name]["class_names"]),
-        f"All 70,000 images of {_index()[name]['title']}, read from {where}.",
+        _to_float(arrays["train-images"]),
+        torch.from_numpy(arrays["train-labels"].astype(np.int64)),
+        _to_float(arrays["t10k-images"]),
+        torch.from_numpy(arrays["t10k-labels"].astype(np.int64)),
+        tuple(entry["class_names"]),
+        f"All 70,000 images of {entry['title']}, read from {where}.",
     )
 
 
-def _find_idx(folder: Path, part: str) -> Path | None:
-    """The idx file of one part, if it lies directly in `folder`, gzipped or not."""
+def _find_idx(part: str, *folders: Path) -> Path | None:
+    """The idx file of one part, from the first folder that has it, gzipped or not."""
     stem = f"{part}-idx{3 if 'images' in part else 1}-ubyte"
-    return next((p for p in (folder / stem, folder / f"{stem}.gz") if p.is_file()), None)
+    paths = (folder / file for folder in folders for file in (stem, f"{stem}.gz"))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_idx(path: str | Path) -> npt.NDArray[np.uint8]:
@@ -187,7 +179,7 @@ def read_idx(path: str | Path) -> npt.NDArray[np.uint8]:
             raw = gzip.decompress(raw)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise OSError(
-            f"{path} is damaged: it does not unpack. Delete it and load it again."
+            f"{path} is damaged: it does not unpack. Delete it and load again."
         ) from error
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08":
         raise OSError(f"{path} is not an idx file of bytes.")
@@ -200,26 +192,26 @@ def read_idx(path: str | Path) -> npt.NDArray[np.uint8]:
         or len(raw) != header + int(np.prod(shape, dtype=np.int64))
     ):
         raise OSError(
-            f"{path} is damaged: its length is not what its header says. Delete it and load it again."
+            f"{path} is damaged: its length is not what its header says. Delete it and load again."
         )
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
-def _download(dataset: Any, raw: Path) -> None:
-    """Fetch, verify and unpack the files that torchvision's `dataset` names, into its `raw` folder."""
-    from torchvision.datasets.utils import check_integrity
+def _download(name: str, raw: Path) -> None:
+    """Fetch and unpack what is missing of the files that torchvision knows, into its folder `raw`."""
+    from torchvision import datasets  # imported here: it takes a second, and few need it
 
+    dataset = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
     raw.mkdir(parents=True, exist_ok=True)
-    for filename, md5 in dataset.resources:
-        archive, target = raw / filename, raw / filename.removesuffix(".gz")
-        if target.is_file():
+    for (filename, md5), part in zip(dataset.resources, PARTS, strict=True):
+        if _find_idx(part, raw):
             continue
-        if not check_integrity(str(archive), md5):
-            archive.unlink(missing_ok=True)
-            _fetch([mirror + filename for mirror in dataset.mirrors], archive, md5)
-        unpacked = target.with_suffix(".part")
+        archive = raw / filename
+        _fetch([mirror + filename for mirror in dataset.mirrors], archive, md5)
+        unpacked = archive.with_suffix(".unpacking")
         unpacked.write_bytes(gzip.decompress(archive.read_bytes()))
-        unpacked.replace(target)
+        unpacked.replace(archive.with_suffix(""))
+        archive.unlink()
 
 
 def _fetch(urls: list[str], target: Path, md5: str) -> None:
@@ -229,9 +221,7 @@ def _fetch(urls: list[str], target: Path, md5: str) -> None:
     for url in urls:
         try:
             _fetch_from(url, part)
-        except (
-            OSError
-        ) as error:  # URLError, HTTPError, time-outs and broken connections are all OSErrors
+        except (OSError, http.client.HTTPException) as error:  # time-outs and the like are OSErrors
             faults.append(f"{url}: {error}")
             continue
         digest = hashlib.md5(part.read_bytes(), usedforsecurity=False).hexdigest()
