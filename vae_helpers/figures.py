@@ -59,7 +59,7 @@ def draw_images(
 ) -> AxesImage:
     """Draw images, shape (N, 784) or (N, 1, 28, 28), in rows on one axes; `row_labels` names each row."""
     columns = columns or min(len(images), 10)
-    picture = ax.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=1)
+    picture = ax.imshow(tile(images, columns).numpy(), cmap="gray", vmin=0, vmax=1)
     ax.set_xticks([])
     ax.set_yticks([])
     if row_labels:
@@ -157,7 +157,7 @@ def draw_manifold(ax: Axes, model: Model, *, side: int = 15, limit: float = 2.5)
     axis = torch.linspace(-limit, limit, side)
     z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # rows from the top, columns from the left
     picture = ax.imshow(
-        tile(model.decode(z), side, gap=0),
+        tile(model.decode(z), side, gap=0).numpy(),
         cmap="gray",
         vmin=0,
         vmax=1,

@@ -29,7 +29,10 @@ SIDE = 28
 
 
 class _Snapshot:
-    """A copy of a model in evaluation mode, brought up to date when the model's weights have changed."""
+    """A copy of a model in evaluation mode, brought up to date before each picture.
+
+    PyTorch's fused optimizers do not count up a tensor's version, so nothing tells whether the weights changed.
+    """
 
     def __init__(self, model: Model) -> None:
         missing = [
@@ -42,13 +45,9 @@ class _Snapshot:
         self.model = model
         with model_lock(model):
             self.copy: Model = copy.deepcopy(model, _attached_tensors(model)).eval()
-            self._seen = self._versions()
         self._theirs = [*model.parameters(), *model.buffers()]
         self._ours = [*self.copy.parameters(), *self.copy.buffers()]
         self.latent_dim = self._count_latents()
-
-    def _versions(self) -> list[int]:
-        return [t._version for t in (*self.model.parameters(), *self.model.buffers())]
 
     def _count_latents(self) -> int:
         with torch.inference_mode():
@@ -67,12 +66,9 @@ class _Snapshot:
     def decode(self, z: Tensor) -> Tensor:
         """Codes, shape (B, D), to images on the CPU, shape (B, 784)."""
         with torch.inference_mode():
-            versions = self._versions()
-            if versions != self._seen:
-                with model_lock(self.model):
-                    for ours, theirs in zip(self._ours, self._theirs, strict=True):
-                        ours.data.copy_(theirs.data)
-                    self._seen = versions
+            with model_lock(self.model):
+                for ours, theirs in zip(self._ours, self._theirs, strict=True):
+                    ours.data.copy_(theirs.data)
             images: Tensor = self.copy.decode(z.to(self._device))
             if images.shape[0] != len(z) or images.numel() != len(z) * PIXELS:
                 raise ValueError(

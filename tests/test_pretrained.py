@@ -1,0 +1,129 @@
+"""The shipped weights: each loads, does what its record says, and is never taken when it is damaged."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vae_helpers import (
+    active_units,
+    bernoulli_log_likelihood,
+    kl_divergence,
+    load_images,
+    load_pretrained,
+    pretrained,
+    pretrained_info,
+)
+
+NAMES = pretrained.pretrained_names()
+each = pytest.mark.parametrize("name", NAMES)
+
+
+def test_the_lessons_models_are_there():
+    assert {
+        "vae-mnist-20",
+        "vae-mnist-2",
+        "vae-fashion-20",
+        "autoencoder-mnist-2",
+        "vae-mnist-beta-0",
+        "vae-mnist-beta-10",
+    } <= set(NAMES)
+
+
+@each
+def test_it_loads_ready_for_use(name):
+    model, info = load_pretrained(name), pretrained_info(name)
+    assert not model.training
+    assert type(model).__name__ == info["model"]
+    assert model.latent_dim == info["arguments"]["latent_dim"]
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
+    assert (pretrained.WEIGHTS / f"{name}.safetensors").stat().st_size <= 3_000_000
+
+
+@each
+def test_its_record_says_how_it_was_trained(name):
+    info = pretrained_info(name)
+    assert info["train_images"] == 60_000
+    assert info["test"]["images"] == 10_000
+    assert {"epochs", "batch_size", "lr", "seed", "date", "versions", "data"} <= set(info)
+
+
+@each
+@torch.no_grad()
+def test_its_test_loss_is_the_recorded_one(name):
+    """On the embedded test images, a fifth of those of the record: within four standard errors."""
+    model, info = load_pretrained(name), pretrained_info(name)
+    x = load_images(info["data"]).test_x
+    torch.manual_seed(0)
+    if info["model"] == "Autoencoder":
+        losses = -bernoulli_log_likelihood(model(x), x)
+    else:
+        recon_x, mu, logvar = model(x)
+        losses = -bernoulli_log_likelihood(recon_x, x) + info["beta"] * kl_divergence(mu, logvar)
+    error = losses.std() / len(losses) ** 0.5
+    assert abs(losses.mean() - info["test"]["loss"]) < 4 * error
+    assert error < 0.02 * losses.mean()
+
+
+def test_the_record_of_active_units(digits):
+    for name in ("vae-mnist-20", "vae-mnist-beta-10"):
+        found = int(active_units(load_pretrained(name), digits.test_x).sum())
+        assert found == pretrained_info(name)["test"]["active_units"]
+
+
+def test_the_weight_of_the_kl_orders_the_shipped_models():
+    betas = {n: i["beta"] for n in NAMES if "-beta-" in n and (i := pretrained_info(n))}
+    ordered = sorted(betas, key=betas.__getitem__)
+    kl = [pretrained_info(name)["test"]["kl"] for name in ordered]
+    assert len(kl) == 8
+    assert kl == sorted(kl, reverse=True)
+
+
+def test_an_unknown_name():
+    with pytest.raises(ValueError, match="Did you mean 'vae-mnist-20'"):
+        load_pretrained("VAE-MNIST-20")
+    with pytest.raises(ValueError, match="The course has: autoencoder-mnist-2, "):
+        load_pretrained("qqq")
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of one model's files, to be damaged; its weights' path."""
+    for ending in (".json", ".safetensors"):
+        shutil.copy(pretrained.WEIGHTS / f"vae-mnist-2{ending}", tmp_path)
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path)
+    return tmp_path / "vae-mnist-2.safetensors"
+
+
+def test_missing_weights(copied):
+    copied.unlink()
+    with pytest.raises(FileNotFoundError, match="git checkout"):
+        load_pretrained("vae-mnist-2")
+
+
+def test_damaged_weights(copied):
+    raw = bytearray(copied.read_bytes())
+    raw[-1] ^= 1
+    copied.write_bytes(raw)
+    with pytest.raises(OSError, match=r"damaged.*git checkout"):
+        load_pretrained("vae-mnist-2")
+
+
+@pytest.mark.parametrize("change", ["a layer too few", "another size"])
+def test_weights_that_do_not_fit(copied, change):
+    weights = load_file(copied)
+    if change == "a layer too few":
+        del weights["fc_mu.bias"]
+    else:
+        weights["fc_mu.bias"] = torch.zeros(3, dtype=torch.float16)
+    save_file(weights, copied)
+    record = copied.with_suffix(".json")
+    info = json.loads(record.read_text(encoding="utf-8"))
+    info["sha256"] = hashlib.sha256(copied.read_bytes()).hexdigest()
+    record.write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(OSError, match=r"(?s)do not fit VAE.*fc_mu\.bias") as caught:
+        load_pretrained("vae-mnist-2")
+    assert "git checkout" in str(caught.value)
