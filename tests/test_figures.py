@@ -113,7 +113,7 @@ def test_the_manifold_has_its_first_latent_to_the_right_and_its_second_upwards(a
         right, up = (cells[1, 2] - cells[1, 0], cells[0, 1] - cells[2, 1])
         assert {"right": right, "up": up}[steps] == pytest.approx(1)
         assert {"right": up, "up": right}[steps] == pytest.approx(0)
-        assert picture.get_extent() == [-2, 2, -2, 2]
+        assert picture.get_extent() == [-3, 3, -3, 3]  # the outer pictures stand at −2 and 2
         assert picture.origin == "upper"
 
 

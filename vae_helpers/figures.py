@@ -156,12 +156,13 @@ def draw_manifold(ax: Axes, model: Model, *, side: int = 15, limit: float = 2.5)
     """Decode a grid of codes of a model with two latents, z[0] to the right and z[1] upwards, from −limit to limit."""
     axis = torch.linspace(-limit, limit, side)
     z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # rows from the top, columns from the left
+    edge = limit * side / (side - 1)  # so that the middle of each picture lies at its code
     picture = ax.imshow(
         tile(model.decode(z), side, gap=0).numpy(),
         cmap="gray",
         vmin=0,
         vmax=1,
-        extent=(-limit, limit, -limit, limit),
+        extent=(-edge, edge, -edge, edge),
     )
     _name_latents(ax)
     return picture
@@ -222,7 +223,7 @@ def draw_architecture(
     box(4.9, -1.1, "logvar", f"(B, {latents})", pale_blue)
     box(7.6, 0, "z", f"(B, {latents})", pale_orange)
     box(7.6, -2.2, "ε ~ N(0, I)", f"(B, {latents})", pale_orange)
-    box(10.1, 0, "h", f"(B, {hidden})", pale_green)
+    box(10.1, 0, "h′", f"(B, {hidden})", pale_green)
     box(12.6, 0, "recon_x", f"(B, {pixels})", pale_green)
     arrow(0.76, 0, 1.64, 0, "fc1")
     arrow(3.16, 0.15, 4.14, 0.95, "fc_mu", 0.12, "right")
@@ -230,8 +231,10 @@ def draw_architecture(
     arrow(5.66, 0.95, 6.84, 0.15)
     arrow(5.66, -0.95, 6.84, -0.15)
     arrow(7.6, -1.66, 7.6, -0.56)
-    arrow(8.36, 0, 9.34, 0, "fc_dec")
+    arrow(8.36, 0, 9.34, 0)
     arrow(10.86, 0, 11.84, 0)
+    ax.plot([8.4, 8.4, 11.8, 11.8], [0.75, 0.9, 0.9, 0.75], color="black", linewidth=1.6)
+    ax.text(10.1, 1.0, "fc_dec", ha="center", fontsize=13, family="monospace")
     for x, text, colour in (
         (2.4, "encoder\nq(z|x) = N(μ, σ²)", BLUE),
         (7.6, "reparameterization\nz = μ + σ·ε", ORANGE),

@@ -57,8 +57,8 @@ def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
 def bernoulli_log_likelihood_from_logits(logits: Tensor, x: Tensor) -> Tensor:
     """The same from the logits of the probabilities: Σ x·l − log(1 + exp l). Exact also for large logits."""
     logits, x = _flat_pair(logits, x)
-    log_likelihood: Tensor = torch.linalg.vecdot(x, logits) - F.softplus(logits).sum(dim=1)
-    return log_likelihood
+    cross_entropy: Tensor = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -cross_entropy.sum(dim=1)
 
 
 def gaussian_log_likelihood(recon_x: Tensor, x: Tensor, sigma: float) -> Tensor:
