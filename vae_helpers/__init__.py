@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .checks import check as check
     from .data import ImageSet as ImageSet
     from .data import load_images as load_images
     from .evaluation import active_units as active_units
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .widgets import two_gaussian_sliders as two_gaussian_sliders
 
 _HOME = {
+    "checks": ["check"],
     "data": ["ImageSet", "load_images"],
     "evaluation": ["active_units", "kl_per_latent"],
     "models": ["VAE", "Autoencoder"],

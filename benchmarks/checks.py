@@ -1,0 +1,79 @@
+"""Every wrong and every right answer of the bug zoo through its check, with 40 seeds, in float32 and float64.
+
+    python benchmarks/checks.py [--seeds 40]
+
+Counts the wrong answers that are rejected under their own name, and the right ones that are accepted; and times
+each check, as a learner calls it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from record import write
+
+from vae_helpers import check
+from vae_helpers.judging import judge
+from vae_helpers.probing import probe
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "bug_zoo"))
+from right import RIGHT  # type: ignore[import-not-found]
+from wrong import WRONG  # type: ignore[import-not-found]
+
+
+def verdict(name: str, answer: Any, seed: int, dtype: torch.dtype) -> tuple[bool, str | None]:
+    """Whether the answer passed, and the name it was rejected under."""
+    found = judge(name, probe(name, answer, seed=seed, dtype=dtype), seed=seed, dtype=dtype)
+    return found.passed, found.diagnosis
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=40)
+    seeds = parser.parse_args().seeds
+    named, accepted, slips = 0, 0, []
+    for dtype in (torch.float32, torch.float64):
+        for seed in range(seeds):
+            for name, bug, answer in WRONG:
+                good = verdict(name, answer, seed, dtype) == (False, bug)
+                named += good
+                slips += [] if good else [f"{answer.__name__}, seed {seed}, {dtype}"]
+            for name, _, answer in RIGHT:
+                good = verdict(name, answer, seed, dtype)[0]
+                accepted += good
+                slips += [] if good else [f"{answer.__name__}, seed {seed}, {dtype}"]
+            print(f"{dtype}, seed {seed}: {len(slips)} slips", flush=True)
+    seconds: dict[str, float] = {}
+    for name, _, answer in RIGHT:
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            getattr(check, name)(answer)
+            times.append(time.perf_counter() - start)
+        seconds[name] = round(max(seconds.get(name, 0.0), sorted(times)[1]), 3)
+    runs = 2 * seeds
+    write(
+        "checks",
+        {
+            "seeds": seeds,
+            "dtypes": ["float32", "float64"],
+            "wrong_answers": len(WRONG),
+            "right_answers": len(RIGHT),
+            "names_in_use": len({bug for _, bug, _ in WRONG}),
+            "wrong_named_rightly": f"{named} of {runs * len(WRONG)}",
+            "right_accepted": f"{accepted} of {runs * len(RIGHT)}",
+            "slips": slips,
+            "slowest_answer_seconds": seconds,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,964 @@
+"""Wrong answers to the exercises, as people write them, each under the name that its check must give it."""
+
+import copy
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vae_helpers.answers import VAE, kl_divergence, loss_function, reconstruction_loss
+
+WRONG = []  # (check, name in the zoo, answer)
+
+
+def wrong(check, name):
+    def keep(answer):
+        WRONG.append((check, name, answer))
+        return answer
+
+    return keep
+
+
+# --- kl_divergence ------------------------------------------------------------------------------
+
+
+@wrong("kl_divergence", "nothing-returned")
+def kl_without_return(mu, logvar):
+    0.5 * (mu.pow(2) + logvar.exp() - 1 - logvar).sum(dim=1)
+
+
+@wrong("kl_divergence", "kl-mean-over-latents")
+def kl_mean(mu, logvar):
+    return -0.5 * torch.mean(1 + logvar - mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-wrong-axis")
+def kl_axis_0(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=0)
+
+
+@wrong("kl_divergence", "kl-over-batch")
+def kl_sum_of_all(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+
+
+@wrong("kl_divergence", "kl-over-batch")
+def kl_mean_of_batch(mu, logvar):
+    return torch.mean(-0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=1), dim=0)
+
+
+@wrong("kl_divergence", "kl-not-summed")
+def kl_unreduced(mu, logvar):
+    return -0.5 * (1 + logvar - mu.pow(2) - logvar.exp())
+
+
+@wrong("kl_divergence", "wrong-shape")
+def kl_as_column(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=1, keepdim=True)
+
+
+@wrong("kl_divergence", "kl-sign")
+def kl_plus_half(mu, logvar):
+    return 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-sign")
+def kl_sign_and_half(mu, logvar):
+    return (1 + logvar - mu.pow(2) - logvar.exp()).sum(1)
+
+
+@wrong("kl_divergence", "kl-half-missing")
+def kl_no_half(mu, logvar):
+    return -torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-half-missing")
+def kl_added_twice(mu, logvar):
+    kl = kl_divergence(mu, logvar)
+    return kl + kl
+
+
+@wrong("kl_divergence", "kl-scaled")
+def kl_quarter(mu, logvar):
+    return 0.25 * torch.sum(mu.pow(2) + logvar.exp() - 1 - logvar, dim=1)
+
+
+@wrong("kl_divergence", "kl-mu-not-squared")
+def kl_mu_plain(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-sigma-for-variance")
+def kl_sigma(mu, logvar):
+    std = torch.exp(0.5 * logvar)
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - std, dim=1)
+
+
+@wrong("kl_divergence", "kl-sigma-cancels")
+def kl_no_exponential(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar, dim=1)
+
+
+@wrong("kl_divergence", "kl-sigma-cancels")
+def kl_two_exponentials(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar.exp() - mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-exponential-misplaced")
+def kl_exchanged_exponential(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar.exp() - mu.pow(2) - logvar, dim=1)
+
+
+@wrong("kl_divergence", "kl-log-sigma")
+def kl_log_of_std(mu, logvar):
+    std = torch.exp(0.5 * logvar)
+    return 0.5 * torch.sum(mu**2 + std**2 - 1 - torch.log(std), dim=1)
+
+
+@wrong("kl_divergence", "kl-variance-squared")
+def kl_square_of_variance(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp().pow(2), dim=1)
+
+
+@wrong("kl_divergence", "kl-logvar-is-log-sigma")
+def kl_from_log_sigma(mu, log_sigma):
+    return 0.5 * torch.sum(mu**2 + torch.exp(2 * log_sigma) - 1 - 2 * log_sigma, dim=1)
+
+
+@wrong("kl_divergence", "kl-logvar-is-std")
+def kl_from_std(mu, std):
+    return 0.5 * torch.sum(mu**2 + std**2 - 1 - torch.log(std**2), dim=1)
+
+
+@wrong("kl_divergence", "kl-logvar-is-variance")
+def kl_from_variance(mu, var):
+    return 0.5 * torch.sum(mu**2 + var - 1 - torch.log(var), dim=1)
+
+
+@wrong("kl_divergence", "kl-swapped-arguments")
+def kl_swapped(logvar, mu):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-reversed")
+def kl_prior_first(mu, logvar):
+    q = torch.distributions.Normal(mu, torch.exp(0.5 * logvar))
+    p = torch.distributions.Normal(torch.zeros_like(mu), torch.ones_like(mu))
+    return torch.distributions.kl_divergence(p, q).sum(dim=1)
+
+
+@wrong("kl_divergence", "kl-mu-missing")
+def kl_spread_only(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-variance-missing")
+def kl_no_variance(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2), dim=1)
+
+
+@wrong("kl_divergence", "kl-logvar-missing")
+def kl_no_logvar(mu, logvar):
+    return -0.5 * torch.sum(1 - mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-term-sign")
+def kl_bracket_slip(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu.pow(2) + logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-term-sign")
+def kl_mu_sign(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar + mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "inputs-changed")
+def kl_in_place(mu, logvar):
+    return 0.5 * (mu.pow_(2) + logvar.exp() - 1 - logvar).sum(dim=1)
+
+
+@wrong("kl_divergence", "kl-mu-not-squared")
+def kl_mu_plain_no_half(mu, logvar):
+    return -torch.sum(1 + logvar - mu - logvar.exp(), dim=1)
+
+
+# --- reconstruction_loss ------------------------------------------------------------------------
+
+
+@wrong("reconstruction_loss", "nothing-returned")
+def recon_without_return(recon_x, x):
+    F.binary_cross_entropy(recon_x, x, reduction="sum")
+
+
+@wrong("reconstruction_loss", "recon-averaged")
+def recon_default_reduction(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x)
+
+
+@wrong("reconstruction_loss", "recon-averaged")
+def recon_mean_over_pixels(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x, reduction="none").mean(dim=1).sum()
+
+
+@wrong("reconstruction_loss", "recon-averaged")
+def recon_mse_mean(recon_x, x):
+    return F.mse_loss(recon_x, x)
+
+
+@wrong("reconstruction_loss", "recon-averaged")
+def recon_mse_over_pixels(recon_x, x):
+    return ((recon_x - x) ** 2).mean(dim=1).sum()
+
+
+@wrong("reconstruction_loss", "recon-averaged-over-batch")
+def recon_batch_mean(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x, reduction="sum") / len(x)
+
+
+@wrong("reconstruction_loss", "recon-averaged-over-batch")
+def recon_mse_batch_mean(recon_x, x):
+    return F.mse_loss(recon_x, x, reduction="sum") / len(x)
+
+
+@wrong("reconstruction_loss", "recon-scaled")
+def recon_hundredfold(recon_x, x):
+    return 100 * F.binary_cross_entropy(recon_x, x, reduction="sum")
+
+
+@wrong("reconstruction_loss", "recon-per-image")
+def recon_each_image(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x, reduction="none").sum(dim=1)
+
+
+@wrong("reconstruction_loss", "recon-not-reduced")
+def recon_each_pixel(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x, reduction="none")
+
+
+@wrong("reconstruction_loss", "recon-sign")
+def recon_log_likelihood(recon_x, x):
+    return torch.sum(x * torch.log(recon_x) + (1 - x) * torch.log(1 - recon_x))
+
+
+@wrong("reconstruction_loss", "recon-swapped")
+def recon_swapped(recon_x, x):
+    return F.binary_cross_entropy(x, recon_x, reduction="sum")
+
+
+@wrong("reconstruction_loss", "recon-swapped")
+def recon_swapped_mean(recon_x, x):
+    return F.binary_cross_entropy(x, recon_x)
+
+
+@wrong("reconstruction_loss", "recon-half-missing")
+def recon_bright_only(recon_x, x):
+    return -(x * torch.log(recon_x)).sum()
+
+
+@wrong("reconstruction_loss", "recon-half-missing")
+def recon_dark_only(recon_x, x):
+    return -((1 - x) * torch.log(1 - recon_x)).sum()
+
+
+@wrong("reconstruction_loss", "two-sigmoids")
+def recon_with_logits(recon_x, x):
+    return F.binary_cross_entropy_with_logits(recon_x, x, reduction="sum")
+
+
+@wrong("reconstruction_loss", "targets-rescaled")
+def recon_targets_to_minus_one(recon_x, x):
+    x = 2 * x - 1
+    return -(x * torch.log(recon_x) + (1 - x) * torch.log(1 - recon_x)).sum()
+
+
+@wrong("reconstruction_loss", "targets-rescaled")
+def recon_targets_normalized(recon_x, x):
+    x = (x - 0.1307) / 0.3081
+    return -(x * torch.log(recon_x) + (1 - x) * torch.log(1 - recon_x)).sum()
+
+
+@wrong("reconstruction_loss", "fixed-batch")
+def recon_view_128(recon_x, x):
+    return F.binary_cross_entropy(recon_x.view(128, 784), x.view(128, 784), reduction="sum")
+
+
+@wrong("reconstruction_loss", "input-ignored")
+def recon_constant(recon_x, x):
+    return torch.tensor(543.0)
+
+
+# --- loss_function ------------------------------------------------------------------------------
+
+
+@wrong("loss_function", "nothing-returned")
+def loss_without_return(recon_x, x, mu, logvar):
+    reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "loss-not-one-number")
+def loss_per_image(recon_x, x, mu, logvar):
+    cross_entropy = F.binary_cross_entropy(recon_x, x, reduction="none").sum(dim=1)
+    return cross_entropy + kl_divergence(mu, logvar)
+
+
+@wrong("loss_function", "loss-not-one-number")
+def loss_broadcast(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar)
+
+
+@wrong("loss_function", "loss-sign")
+def loss_is_elbo(recon_x, x, mu, logvar):
+    return -reconstruction_loss(recon_x, x) - kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "kl-sign")
+def loss_minus_kl(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) - kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "kl-sign")
+def loss_kl_plus_half(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + 0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp())
+
+
+@wrong("loss_function", "recon-sign")
+def loss_minus_recon(recon_x, x, mu, logvar):
+    return kl_divergence(mu, logvar).sum() - reconstruction_loss(recon_x, x)
+
+
+@wrong("loss_function", "kl-missing")
+def loss_recon_only(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x)
+
+
+@wrong("loss_function", "recon-missing")
+def loss_kl_only(recon_x, x, mu, logvar):
+    return kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "recon-averaged")
+def loss_mean_bce(recon_x, x, mu, logvar):
+    return F.binary_cross_entropy(recon_x, x) + kl_divergence(mu, logvar).mean()
+
+
+@wrong("loss_function", "recon-averaged")
+def loss_mean_bce_sum_kl(recon_x, x, mu, logvar):
+    return F.binary_cross_entropy(recon_x, x) + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "recon-averaged")
+def loss_all_means(recon_x, x, mu, logvar):
+    kl = -0.5 * torch.mean(1 + logvar - mu.pow(2) - logvar.exp())
+    return F.binary_cross_entropy(recon_x, x) + kl
+
+
+@wrong("loss_function", "recon-averaged")
+def loss_mse_mean(recon_x, x, mu, logvar):
+    return F.mse_loss(recon_x, x) + kl_divergence(mu, logvar).mean()
+
+
+@wrong("loss_function", "recon-averaged-over-batch")
+def loss_recon_batch_mean(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) / len(x) + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "kl-too-weak")
+def loss_kl_batch_mean(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar).mean()
+
+
+@wrong("loss_function", "kl-too-weak")
+def loss_kl_mean_of_all(recon_x, x, mu, logvar):
+    kl = -0.5 * torch.mean(1 + logvar - mu.pow(2) - logvar.exp())
+    return reconstruction_loss(recon_x, x) + kl
+
+
+@wrong("loss_function", "kl-too-weak")
+def loss_small_weight(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + 0.001 * kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "kl-too-strong")
+def loss_large_weight(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + 4 * kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "kl-mean-over-latents")
+def loss_mean_over_latents(recon_x, x, mu, logvar):
+    kl = -0.5 * torch.mean(1 + logvar - mu.pow(2) - logvar.exp(), dim=1)
+    return reconstruction_loss(recon_x, x) + kl.sum()
+
+
+@wrong("loss_function", "kl-half-missing")
+def loss_kl_twice(recon_x, x, mu, logvar):
+    kl = kl_divergence(mu, logvar).sum()
+    return reconstruction_loss(recon_x, x) + kl + kl
+
+
+@wrong("loss_function", "weight-on-reconstruction")
+def loss_weight_on_recon(recon_x, x, mu, logvar):
+    return 4 * reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "terms-multiplied")
+def loss_product(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) * kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "kl-sigma-for-variance")
+def loss_sigma(recon_x, x, mu, logvar):
+    kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - torch.exp(0.5 * logvar))
+    return reconstruction_loss(recon_x, x) + kl
+
+
+@wrong("loss_function", "kl-mu-not-squared")
+def loss_mu_plain(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) - 0.5 * torch.sum(1 + logvar - mu - logvar.exp())
+
+
+@wrong("loss_function", "kl-sigma-cancels")
+def loss_no_exponential(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) - 0.5 * torch.sum(1 + logvar - mu**2 - logvar)
+
+
+@wrong("loss_function", "kl-swapped-arguments")
+def loss_swapped_kl(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + kl_divergence(logvar, mu).sum()
+
+
+@wrong("loss_function", "two-sigmoids")
+def loss_with_logits(recon_x, x, mu, logvar):
+    cross_entropy = F.binary_cross_entropy_with_logits(recon_x, x, reduction="sum")
+    return cross_entropy + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "recon-swapped")
+def loss_swapped_recon(recon_x, x, mu, logvar):
+    return F.binary_cross_entropy(x, recon_x, reduction="sum") + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "recon-half-missing")
+def loss_bright_only(recon_x, x, mu, logvar):
+    return -(x * recon_x.log()).sum() + kl_divergence(mu, logvar).sum()
+
+
+@wrong("loss_function", "inputs-changed")
+def loss_in_place(recon_x, x, mu, logvar):
+    kl = -0.5 * torch.sum(1 + logvar - mu.pow_(2) - logvar.exp())
+    return reconstruction_loss(recon_x, x) + kl
+
+
+# --- reparameterize -----------------------------------------------------------------------------
+
+
+@wrong("reparameterize", "nothing-returned")
+def z_without_return(mu, logvar):
+    mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "wrong-shape")
+def z_with_noise(mu, logvar):
+    eps = torch.randn_like(mu)
+    return mu + torch.exp(0.5 * logvar) * eps, eps
+
+
+@wrong("reparameterize", "std-is-exp-logvar")
+def z_variance_for_std(mu, logvar):
+    return mu + torch.exp(logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "std-is-logvar")
+def z_logvar_for_std(mu, logvar):
+    return mu + logvar * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "std-is-softplus")
+def z_softplus(mu, logvar):
+    return mu + F.softplus(logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "std-is-sqrt")
+def z_root(mu, logvar):
+    return mu + torch.sqrt(logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "std-is-sqrt")
+def z_root_of_size(mu, logvar):
+    return mu + torch.sqrt(logvar.abs()) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "std-ignored")
+def z_no_std(mu, logvar):
+    return mu + torch.randn_like(logvar)
+
+
+@wrong("reparameterize", "std-sign")
+def z_negative_exponent(mu, logvar):
+    return mu + torch.exp(-0.5 * logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "mu-sigma-exchanged")
+def z_exchanged(mu, logvar):
+    return torch.exp(0.5 * logvar) + mu * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "mu-ignored")
+def z_around_zero(mu, logvar):
+    return torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "noise-forgotten")
+def z_is_mu(mu, logvar):
+    return mu
+
+
+@wrong("reparameterize", "noise-forgotten")
+def z_noise_is_zero(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.zeros_like(mu)
+
+
+@wrong("reparameterize", "noise-uniform")
+def z_uniform(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.rand_like(mu)
+
+
+@wrong("reparameterize", "noise-uniform")
+def z_uniform_centred(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * (2 * torch.rand_like(mu) - 1)
+
+
+@wrong("reparameterize", "noise-uniform")
+def z_uniform_with_unit_variance(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * (torch.rand_like(mu) - 0.5) * math.sqrt(12)
+
+
+@wrong("reparameterize", "noise-not-normal")
+def z_laplace(mu, logvar):
+    eps = torch.distributions.Laplace(0.0, 0.5**0.5).sample(mu.shape).to(mu.dtype)
+    return mu + torch.exp(0.5 * logvar) * eps
+
+
+@wrong("reparameterize", "noise-not-normal")
+def z_coin(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu).sign()
+
+
+@wrong("reparameterize", "noise-scale")
+def z_small_noise(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * 0.1 * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "noise-scale")
+def z_noise_off_by_5_percent(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * 1.05 * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "noise-shifted")
+def z_shifted_noise(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * (torch.randn_like(mu) + 0.3)
+
+
+@wrong("reparameterize", "noise-one-for-batch")
+def z_one_row_of_noise(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape[1], dtype=mu.dtype)
+
+
+@wrong("reparameterize", "noise-one-for-batch")
+def z_one_number(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.randn(1, dtype=mu.dtype)
+
+
+@wrong("reparameterize", "noise-one-for-latents")
+def z_one_column_of_noise(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.randn(len(mu), 1, dtype=mu.dtype)
+
+
+@wrong("reparameterize", "noise-repeats")
+def z_seeded_inside(mu, logvar):
+    torch.manual_seed(0)
+    return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "gradient-lost")
+def z_sampled(mu, logvar):
+    return torch.distributions.Normal(mu, torch.exp(0.5 * logvar)).sample()
+
+
+@wrong("reparameterize", "gradient-lost")
+def z_no_grad(mu, logvar):
+    with torch.no_grad():
+        return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "gradient-to-mu-lost")
+def z_mu_detached(mu, logvar):
+    return mu.detach() + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "gradient-to-sigma-lost")
+def z_sigma_detached(mu, logvar):
+    return mu + torch.exp(0.5 * logvar).detach() * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "gradient-to-sigma-lost")
+def z_sigma_as_data(mu, logvar):
+    return mu + torch.exp(0.5 * logvar.data) * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "inputs-changed")
+def z_in_place(mu, logvar):
+    std = logvar.mul_(0.5).exp()
+    return mu + std * torch.randn_like(std)
+
+
+@wrong("reparameterize", "fixed-batch")
+def z_fixed_size(mu, logvar):
+    eps = torch.randn_like(mu)
+    return (mu + torch.exp(0.5 * logvar) * eps).view(128, -1)
+
+
+# --- encode and decode: the method is what is wrong ----------------------------------------------
+
+
+@wrong("encode", "nothing-returned")
+class EncodeWithoutReturn(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "one-output")
+class EncodeMuOnly(VAE):
+    def encode(self, x):
+        return self.fc_mu(torch.relu(self.fc1(x)))
+
+
+@wrong("encode", "one-output")
+class EncodeThree(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return h, self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "one-layer-for-both")
+class EncodeOneLayer(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), self.fc_mu(h)
+
+
+@wrong("encode", "one-layer-for-both")
+class EncodeChained(VAE):
+    def encode(self, x):
+        mu = self.fc_mu(torch.relu(self.fc1(x)))
+        return mu, 2 * mu
+
+
+@wrong("encode", "mu-logvar-exchanged")
+class EncodeExchanged(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_logvar(h), self.fc_mu(h)
+
+
+@wrong("encode", "activation-on-mu")
+class EncodeReluMu(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return torch.relu(self.fc_mu(h)), self.fc_logvar(h)
+
+
+@wrong("encode", "activation-on-mu")
+class EncodeTanhMu(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return torch.tanh(self.fc_mu(h)), self.fc_logvar(h)
+
+
+@wrong("encode", "activation-on-logvar")
+class EncodeReluLogvar(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), torch.relu(self.fc_logvar(h))
+
+
+@wrong("encode", "activation-on-logvar")
+class EncodeSoftplusLogvar(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), F.softplus(self.fc_logvar(h))
+
+
+@wrong("encode", "activation-on-logvar")
+class EncodeTanhLogvar(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), torch.tanh(self.fc_logvar(h))
+
+
+@wrong("encode", "activation-on-logvar")
+class EncodeSigmoidLogvar(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), torch.sigmoid(self.fc_logvar(h))
+
+
+@wrong("encode", "fixed-batch")
+class EncodeFixedBatch(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x.view(128, -1)))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "layout-mixed-up")
+class EncodeMixedUp(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x.t().reshape(-1, 784)))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "input-ignored")
+class EncodeIgnoresImage(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(torch.zeros_like(x)))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("decode", "nothing-returned")
+class DecodeWithoutReturn(VAE):
+    def decode(self, z):
+        self.fc_dec(z)
+
+
+@wrong("decode", "no-sigmoid")
+class DecodeLogits(VAE):
+    def decode(self, z):
+        return self.fc_dec[:-1](z)
+
+
+@wrong("decode", "no-sigmoid")
+class DecodeTanh(VAE):
+    def decode(self, z):
+        return torch.tanh(self.fc_dec[:-1](z))
+
+
+@wrong("decode", "no-sigmoid")
+class DecodeRelu(VAE):
+    def decode(self, z):
+        return torch.relu(self.fc_dec[:-1](z))
+
+
+@wrong("decode", "two-sigmoids")
+class DecodeTwice(VAE):
+    def decode(self, z):
+        return torch.sigmoid(self.fc_dec(z))
+
+
+@wrong("decode", "softmax-over-pixels")
+class DecodeSoftmax(VAE):
+    def decode(self, z):
+        return torch.softmax(self.fc_dec[:-1](z), dim=1)
+
+
+@wrong("decode", "decode-random")
+class DecodeDraws(VAE):
+    def decode(self, z):
+        return torch.bernoulli(self.fc_dec(z))
+
+
+@wrong("decode", "wrong-shape")
+class DecodeOneImage(VAE):
+    def decode(self, z):
+        return self.fc_dec(z).reshape(-1, 1, 28, 28)
+
+
+@wrong("decode", "fixed-batch")
+class DecodeFixedBatch(VAE):
+    def decode(self, z):
+        return self.fc_dec(z.view(128, -1))
+
+
+@wrong("decode", "layout-mixed-up")
+class DecodeMixedUp(VAE):
+    def decode(self, z):
+        return self.fc_dec(z).t().reshape(-1, 784)
+
+
+@wrong("decode", "input-ignored")
+class DecodeIgnoresCode(VAE):
+    def decode(self, z):
+        return self.fc_dec(torch.ones_like(z))
+
+
+# --- the class: forward, and the methods inside it ------------------------------------------------
+
+
+@wrong("vae", "forward-wrong")
+class ForwardImageOnly(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.decode(self.reparameterize(mu, logvar))
+
+
+@wrong("vae", "forward-wrong")
+class ForwardOrder(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return mu, logvar, self.decode(self.reparameterize(mu, logvar))
+
+
+@wrong("vae", "forward-wrong")
+class ForwardOrderOfTwo(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.decode(self.reparameterize(mu, logvar)), logvar, mu
+
+
+@wrong("vae", "forward-wrong")
+class ForwardGivesCode(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        z = self.reparameterize(mu, logvar)
+        return self.decode(z), z, logvar
+
+
+@wrong("vae", "nothing-returned")
+class ForwardWithoutReturn(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        self.decode(self.reparameterize(mu, logvar))
+
+
+@wrong("vae", "noise-forgotten")
+class ForwardDecodesMu(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.decode(mu), mu, logvar
+
+
+@wrong("vae", "std-is-exp-logvar")
+class VariesTooMuch(VAE):
+    def reparameterize(self, mu, logvar):
+        return mu + torch.exp(logvar) * torch.randn_like(mu)
+
+
+@wrong("vae", "activation-on-logvar")
+class PositiveLogvar(EncodeReluLogvar):
+    pass
+
+
+@wrong("vae", "no-sigmoid")
+class WithoutSigmoid(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_dec = nn.Sequential(nn.Linear(latent_dim, 400), nn.ReLU(), nn.Linear(400, 784))
+
+
+# --- training_step --------------------------------------------------------------------------------
+
+
+@wrong("training_step", "nothing-returned")
+def step_without_return(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+
+
+def in_order(model, x):
+    recon_x, mu, logvar = model(x)
+    return recon_x, x.flatten(1), mu, logvar
+
+
+@wrong("training_step", "zero-grad-forgotten")
+def step_accumulates(model, optimizer, x):
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "step-before-backward")
+def step_first(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    optimizer.step()
+    loss.backward()
+    return loss.item()
+
+
+@wrong("training_step", "gradients-cleared-too-late")
+def step_clears_late(model, optimizer, x):
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "backward-missing")
+def step_no_backward(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "step-missing")
+def step_no_step(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    return loss.item()
+
+
+@wrong("training_step", "steps-too-many")
+def step_twice(model, optimizer, x):
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = loss_function(*in_order(model, x))
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "loss-keeps-graph")
+def step_returns_tensor(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+@wrong("training_step", "batch-ignored")
+def step_on_other_images(model, optimizer, x):
+    x = torch.full_like(x, 0.5)
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+SOME_MODEL = VAE(latent_dim=3)
+
+
+@wrong("training_step", "model-ignored")
+def step_on_other_model(model, optimizer, x):
+    other = copy.deepcopy(SOME_MODEL).to(x.dtype)
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(other, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "step-uphill")
+def step_uphill(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    (-loss).backward()
+    optimizer.step()
+    return loss.item()

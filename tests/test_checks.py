@@ -1,0 +1,391 @@
+"""The checks: each wrong answer of the zoo is named, each right one accepted, nothing of the learner's is changed."""
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vae_helpers import answers, check, probing
+from vae_helpers.judging import judge
+from vae_helpers.probing import NAMES, probe
+from vae_helpers.zoo import CLASSIC, HINTS, ZOO
+
+sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
+from right import RIGHT  # isort: skip
+from wrong import WRONG  # isort: skip
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+OURS = {
+    "encode": answers.VAE,
+    "decode": answers.VAE,
+    "vae": answers.VAE,
+    "reparameterize": answers.VAE,
+    "kl_divergence": answers.kl_divergence,
+    "reconstruction_loss": answers.reconstruction_loss,
+    "loss_function": answers.loss_function,
+    "training_step": answers.training_step,
+}
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Checks keep their progress in the present folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def titles(cases):
+    return [f"{case[0]}-{case[2].__name__}" for case in cases]
+
+
+# --- the zoo ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "bug", "answer"), WRONG, ids=titles(WRONG))
+def test_a_wrong_answer_is_rejected_under_its_name(name, bug, answer, dtype):
+    for seed in (0, 1):
+        record = probe(name, answer, seed=seed, dtype=DTYPES[dtype])
+        verdict = judge(name, record, seed=seed, dtype=DTYPES[dtype])
+        assert (verdict.passed, verdict.attempted, verdict.diagnosis) == (False, True, bug), verdict
+        assert ZOO[bug].change in verdict.message
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "note", "answer"), RIGHT, ids=titles(RIGHT))
+def test_a_right_answer_is_accepted(name, note, answer, dtype):
+    for seed in (0, 1):
+        record = probe(name, answer, seed=seed, dtype=DTYPES[dtype])
+        verdict = judge(name, record, seed=seed, dtype=DTYPES[dtype])
+        assert verdict.passed, verdict
+        assert note in verdict.message if note else verdict.message == "Right."
+
+
+def test_the_zoo_is_large_and_every_name_in_it_is_met():
+    assert len({(name, bug) for name, bug, _ in WRONG}) >= 40
+    assert len(RIGHT) >= 30
+    assert set(ZOO) - {bug for _, bug, _ in WRONG} == {"not-finite"}  # met in a test of its own
+    assert {name for name, _, _ in WRONG} == {name for name, _, _ in RIGHT} == set(NAMES)
+
+
+def test_numbers_that_are_not_finite_are_named():
+    def divided_by_zero(mu, logvar):
+        return answers.kl_divergence(mu, logvar) / 0.0
+
+    assert check.kl_divergence(divided_by_zero).diagnosis == "not-finite"
+
+
+# --- the probe and the judge --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_record_holds_arrays_and_strings_only_and_survives_a_file(name, tmp_path):
+    record = probe(name, OURS[name], seed=3)
+    assert all(isinstance(value, np.ndarray | str) for value in record.values())
+    np.savez(tmp_path / "record.npz", **record)
+    with np.load(tmp_path / "record.npz", allow_pickle=False) as file:
+        assert judge(name, dict(file), seed=3).passed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_judge_does_not_believe_a_record_made_with_other_inputs(name):
+    if name in ("encode", "decode", "vae", "training_step"):
+        pytest.skip(
+            "this check compares an answer with itself, not with numbers that follow from the inputs"
+        )
+    assert not judge(name, probe(name, OURS[name], seed=1), seed=2).passed
+
+
+def test_a_record_that_is_cut_short_gives_a_verdict_and_no_crash():
+    for name in NAMES:
+        record = probe(name, OURS[name])
+        for key in list(record):
+            cut = {k: v for k, v in record.items() if k != key}
+            assert judge(name, cut) is not None
+        assert not judge(name, {}).passed
+        assert not judge(name, {}).attempted
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="no check 'kl'"):
+        probe("kl", answers.kl_divergence)
+    with pytest.raises(ValueError, match="no check 'kl'"):
+        judge("kl", {})
+    with pytest.raises(AttributeError, match=r"Did you mean check\.kl_divergence"):
+        check.kl_divergenc  # noqa: B018
+
+
+def test_nothing_of_the_learners_is_changed():
+    model = answers.VAE(5)
+    model.norm = nn.BatchNorm1d(5)
+    model.eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    for name in ("encode", "decode", "reparameterize"):
+        assert getattr(check, name)(model)
+    for name in ("kl_divergence", "reconstruction_loss", "loss_function", "training_step"):
+        assert getattr(check, name)(OURS[name])
+    assert torch.equal(state, torch.get_rng_state())
+    assert not model.training
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_right_answer_passes_whatever_the_seed_of_the_noise():
+    """The thresholds stand 8 standard errors away, so the z-scores of many seeds stay far below."""
+    worst = 0.0
+    for seed in range(30):
+        given = probing.inputs("reparameterize", seed)
+        z = probe("reparameterize", answers.VAE, seed=seed)["many"]
+        mu, sigma = given["mu.row"].numpy(), np.exp(0.5 * given["logvar.row"].numpy())
+        eps = (z - mu) / sigma
+        scores = [eps.mean(0) * len(z) ** 0.5, (eps.std(0) - 1) * (2 * len(z)) ** 0.5]
+        scores += [
+            ((eps**4).mean() - 3) / (96 / eps.size) ** 0.5,
+            (eps**3).mean() / (15 / eps.size) ** 0.5,
+        ]
+        worst = max(worst, max(float(np.abs(score).max()) for score in scores))
+    assert worst < 5.5
+
+
+# --- what is attempted ----------------------------------------------------------------------------------
+
+
+class Empty(nn.Module):
+    def encode(self, *arguments):
+        raise NotImplementedError
+
+    reparameterize = decode = forward = encode
+
+
+class EmptyFromTheStart(Empty):
+    def __init__(self):
+        raise NotImplementedError
+
+
+def test_a_stub_is_not_attempted_and_not_wrong():
+    def stub(*arguments):
+        raise NotImplementedError
+
+    for name in NAMES:
+        blanks = [Empty, EmptyFromTheStart] if name in ("encode", "decode", "vae") else [stub]
+        for blank in blanks:
+            result = getattr(check, name)(blank)
+            assert (result.passed, result.attempted, result.diagnosis) == (False, False, None)
+            assert "Not attempted" in result.message
+
+
+def test_a_class_half_written_says_what_is_missing():
+    class Half(answers.VAE):
+        def decode(self, z):
+            raise NotImplementedError
+
+        forward = decode
+
+    result = check.vae(Half)
+    assert result.attempted
+    assert not result.passed
+    assert result.message == "Not written yet: decode, forward."
+
+
+def test_an_exception_is_shown_as_the_learners_with_its_line():
+    def mine(mu, logvar):
+        return mu + unknown_name  # noqa: F821
+
+    message = check.kl_divergence(mine).message
+    assert "in your code: NameError" in message
+    assert "of mine: return mu + unknown_name" in message
+    assert "Python does not know this name" in message
+
+
+def test_classic_exceptions_are_explained():
+    def mixes_types(mu, logvar):
+        return nn.Linear(3, 3, dtype=torch.float64)(mu)
+
+    class WrongWidth(answers.VAE):
+        def encode(self, x):
+            return super().encode(x[:, :100])
+
+    def in_place(mu, logvar):
+        std = torch.exp(0.5 * logvar)
+        z = mu + std * torch.randn_like(std)
+        std.add_(1)
+        return z
+
+    def two_shapes(recon_x, x):
+        return (recon_x - x[:, :9]).sum()
+
+    explained = dict(CLASSIC)
+    for result, part in (
+        (check.kl_divergence(mixes_types), "must have the same dtype"),
+        (check.encode(WrongWidth), "mat1 and mat2 shapes"),
+        (check.reparameterize(in_place), "modified by an inplace operation"),
+        (check.reconstruction_loss(two_shapes), "must match the size of tensor"),
+    ):
+        assert explained[part] in result.message, result.message
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        ("kl_divergence", torch.zeros(3), "hand over the function, not its result"),
+        ("kl_divergence", None, "the function itself, without brackets, not None"),
+        ("vae", 3, "takes a model or its class"),
+        ("encode", answers.kl_divergence, "takes a model or its class"),
+    ],
+)
+def test_what_cannot_be_an_answer_is_refused_with_a_sentence(name, answer, said):
+    assert said in getattr(check, name)(answer).message
+
+
+def test_a_model_without_the_method_is_told_so():
+    assert "no method encode" in check.encode(nn.Linear(3, 3)).message
+
+
+# --- results, hints, solutions ----------------------------------------------------------------------------
+
+
+def test_results_read_well_in_a_terminal_and_in_a_notebook():
+    right, wrong = (
+        check.kl_divergence(answers.kl_divergence),
+        check.kl_divergence(lambda m, v: None),
+    )
+    assert repr(right) == "✓ kl_divergence: Right."
+    assert repr(wrong).startswith("✗ kl_divergence [nothing-returned]: ")
+    assert max(map(len, repr(wrong).splitlines())) <= 100
+    page = wrong._repr_html_()
+    assert "nothing-returned" in page
+    assert "<code>return</code>" in page
+    assert "color:" not in page.replace(
+        "border-left: 4px solid", ""
+    )  # the page's own, light or dark
+    assert right
+    assert not wrong
+
+
+def test_what_a_learner_wrote_cannot_break_the_page():
+    def mine(mu, logvar):
+        raise RuntimeError("<script>alert(1)</script>")
+
+    assert "<script>" not in check.kl_divergence(mine)._repr_html_()
+
+
+def test_hints_grow_and_stop():
+    for name in NAMES:
+        hints = [repr(getattr(check, name).hint()) for _ in range(5)]
+        assert len(set(hints)) == 3
+        assert hints[2] == hints[4]
+
+
+def solution_lines(name):
+    return [
+        line.strip()
+        for line in repr(getattr(check, name).solution()).splitlines()
+        if len(line.strip()) > 12
+    ]
+
+
+def test_no_check_shows_the_solution_before_it_is_asked_for():
+    shown = [text for hints in HINTS.values() for text in hints]
+    shown += [bug.why + bug.change for bug in ZOO.values()]
+    for name, _, answer in WRONG:
+        result = getattr(check, name)(answer)
+        shown += [repr(result), result._repr_html_(), repr(getattr(check, name))]
+    shown = [
+        re.sub(r"It came from .*?$", "", text, flags=re.MULTILINE) for text in shown
+    ]  # their own line
+    for name in (
+        "encode",
+        "reparameterize",
+        "kl_divergence",
+        "reconstruction_loss",
+        "loss_function",
+    ):
+        body = [line for line in solution_lines(name) if not line.startswith(("def ", "class "))]
+        assert body
+        for line in body:
+            code = line.removeprefix("return ")
+            assert not any(code in text for text in shown), code
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solution_passes_its_check(name):
+    source = repr(getattr(check, name).solution())
+    space = dict(vars(answers))
+    if name in ("encode", "decode"):
+        body = textwrap.indent(source, "    ")
+        exec(f"class Mine(VAE):\n{body}", space)
+        assert getattr(check, name)(space["Mine"]).passed
+    else:
+        exec(source, space)
+        assert getattr(check, name)(space["VAE" if name == "vae" else name]).passed
+
+
+def test_the_solution_has_no_annotations():
+    assert "Tensor" not in repr(check.vae.solution())
+
+
+# --- passing over what is not written ------------------------------------------------------------------------
+
+
+def test_a_block_without_its_answer_is_passed_over_and_the_next_ones_too(capsys):
+    def loss_function():
+        raise NotImplementedError
+
+    checks = type(check)()
+    with checks.if_written():
+        loss_function()
+    with checks.if_written():
+        made  # noqa: B018, F821 - it would come from the block before
+    first, second = capsys.readouterr().out.splitlines()
+    assert "loss_function is not written yet" in first
+    assert "there is no `made`" in second
+
+
+def test_other_exceptions_are_raised_as_they_are():
+    checks = type(check)()
+    with pytest.raises(NameError), checks.if_written():
+        never_made  # noqa: B018, F821
+    with pytest.raises(ZeroDivisionError), checks.if_written():
+        1 / 0  # noqa: B018
+
+
+def test_the_courses_own_is_offered():
+    program = """
+from vae_helpers import check
+def training_step(model, optimizer, x):
+    raise NotImplementedError
+with check.if_written():
+    training_step(1, 2, 3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "from vae_helpers.answers import training_step" in done.stdout
+    for name in ("VAE", "kl_divergence", "reconstruction_loss", "loss_function", "training_step"):
+        assert inspect.getsource(getattr(answers, name))
+
+
+# --- progress ---------------------------------------------------------------------------------------------------
+
+
+def test_tries_are_kept_and_stubs_are_not(tmp_path):
+    def stub(mu, logvar):
+        raise NotImplementedError
+
+    check.kl_divergence(stub)
+    assert not (tmp_path / ".vae_progress.json").exists()
+    check.kl_divergence(lambda mu, logvar: None)
+    check.kl_divergence(answers.kl_divergence)
+    kept = json.loads((tmp_path / ".vae_progress.json").read_text(encoding="utf-8"))
+    assert kept["checks"]["kl_divergence"] == {
+        "tries": 2,
+        "passed": True,
+        "seen": ["nothing-returned"],
+    }

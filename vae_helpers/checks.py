@@ -1,0 +1,235 @@
+"""Checks of the exercises, used as `from vae_helpers import check`, then `check.kl_divergence(kl_divergence)`.
+
+A check calls the answer (`probing`), judges what came back (`judging`), and says which mistake it was (`zoo`).
+It takes what it is handed, and never looks into the notebook's own variables.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from . import progress
+from .judging import Verdict, judge
+from .probing import NAMES, probe
+from .zoo import HINTS
+
+SOURCES = {"encode": "VAE.encode", "decode": "VAE.decode", "vae": "VAE"}  # where another name
+MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "not attempted": ("○", "#7F7F7F")}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found. `diagnosis` names a mistake of the bug zoo, where it is one; True if it passed."""
+
+    check: Check
+    passed: bool
+    attempted: bool
+    diagnosis: str | None
+    message: str
+
+    def hint(self) -> Text:
+        """A hint, more telling at each call."""
+        return self.check.hint()
+
+    def solution(self) -> Text:
+        """One right answer."""
+        return self.check.solution()
+
+    @property
+    def status(self) -> str:
+        """'right', 'wrong' or 'not attempted'."""
+        if self.passed:
+            return "right"
+        return "wrong" if self.attempted else "not attempted"
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        name = f" [{self.diagnosis}]" if self.diagnosis else ""
+        return "\n".join(
+            textwrap.wrap(f"{MARKS[self.status][0]} {self.check.name}{name}: {self.message}", 100)
+        )
+
+    def _repr_html_(self) -> str:
+        mark, colour = MARKS[self.status]
+        label = f" · {self.diagnosis}" if self.diagnosis else ""
+        more = "" if self.passed else _more(self.check.name)
+        return (
+            f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; max-width: 60em">'
+            f"<b>{mark} {self.check.name}: {self.status}{html.escape(label)}</b>"
+            f"<br>{_code_in_html(self.message)}{more}</div>"
+        )
+
+
+def _more(name: str) -> str:
+    return (
+        f'<br><span style="opacity: 0.75">Stuck? Run <code>check.{name}.hint()</code> in a cell of its own; '
+        f"<code>check.{name}.solution()</code> shows one right answer.</span>"
+    )
+
+
+def _code_in_html(text: str) -> str:
+    """Text for a page, with what stands in backquotes as code."""
+    pieces = html.escape(text).split("`")
+    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
+
+
+class Text:
+    """A hint or a solution, for reading."""
+
+    def __init__(self, text: str, *, code: bool = False) -> None:
+        self.text, self.code = text, code
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        if self.code:
+            return f"<pre><code>{html.escape(self.text)}</code></pre>"
+        return f'<div style="max-width: 60em">{_code_in_html(self.text)}</div>'
+
+
+class Check:
+    """The check of one exercise: call it with your answer."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self._hints_given = name, 0
+
+    def __call__(self, answer: Any) -> Result:
+        """Run the answer on inputs of the check's own, and say what is right or wrong about it."""
+        verdict = _refused(self.name, answer) or judge(self.name, probe(self.name, answer))
+        result = Result(self, verdict.passed, verdict.attempted, verdict.diagnosis, verdict.message)
+        if result.attempted:
+            progress.record_check(self.name, result.passed, result.diagnosis)
+        return result
+
+    def hint(self) -> Text:
+        """A hint, more telling at each call."""
+        hints = HINTS[self.name]
+        number = min(self._hints_given, len(hints) - 1)
+        self._hints_given += 1
+        return Text(f"Hint {number + 1} of {len(hints)}: {hints[number]}")
+
+    def solution(self) -> Text:
+        """One right answer. Yours may look different and be as right."""
+        return Text(_solution(self.name), code=True)
+
+    def __repr__(self) -> str:
+        return f"check.{self.name}(your answer); also check.{self.name}.hint() and .solution()"
+
+
+def _refused(name: str, answer: Any) -> Verdict | None:
+    """A verdict on what cannot be an answer at all, such as None."""
+    models = ("encode", "decode", "vae")
+    if name in models and not isinstance(answer, type | nn.Module):
+        return Verdict(
+            False,
+            True,
+            None,
+            f"This check takes a model or its class, such as `VAE`, not {_kind(answer)}.",
+        )
+    if name not in models and not callable(answer):
+        return Verdict(
+            False,
+            True,
+            None,
+            f"This check takes the function itself, without brackets, not {_kind(answer)}.",
+        )
+    return None
+
+
+def _kind(answer: Any) -> str:
+    if isinstance(answer, Tensor):
+        return f"a tensor of shape {tuple(answer.shape)}; hand over the function, not its result"
+    return repr(answer) if answer is None else f"an object of type {type(answer).__name__}"
+
+
+def _solution(name: str) -> str:
+    """The source of our answer, without its type annotations."""
+    from . import answers
+
+    target: Any = answers
+    for part in SOURCES.get(name, "VAE.reparameterize" if name == "reparameterize" else name).split(
+        "."
+    ):
+        target = getattr(target, part)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(target)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+            if name == "reparameterize":
+                node.args.args = [a for a in node.args.args if a.arg != "self"]
+    return ast.unparse(tree)
+
+
+class Checks:
+    """All checks, one for each exercise: `check.encode`, `check.kl_divergence`, …"""
+
+    def __init__(self) -> None:
+        self.encode, self.decode, self.reparameterize, self.kl_divergence = map(Check, NAMES[:4])
+        self.reconstruction_loss, self.loss_function, self.training_step, self.vae = map(
+            Check, NAMES[4:]
+        )
+        self._passed_over = False
+
+    def __getattr__(self, name: str) -> Check:
+        import difflib
+
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f" Did you mean check.{near[0]}?" if near else ""
+        raise AttributeError(f"There is no check.{name}.{hint} The checks are: {', '.join(NAMES)}.")
+
+    def __repr__(self) -> str:
+        return "Checks: " + ", ".join(f"check.{name}" for name in NAMES)
+
+    @contextmanager
+    def if_written(self) -> Iterator[None]:
+        """Run a block of a lesson that needs the learner's code, or pass over it with a sentence.
+
+        Passed over is what meets a `NotImplementedError`, and what then lacks a name that an earlier block would have
+        made. Everything else is raised as it is.
+        """
+        try:
+            yield
+        except NotImplementedError as error:
+            self._passed_over = True
+            print(f"Passed over: {_where(error)} is not written yet.{_instead(_where(error))}")
+        except NameError as error:
+            if not self._passed_over:
+                raise
+            print(
+                f"Passed over: there is no `{error.name}`, because an earlier step was passed over."
+            )
+
+
+OURS = ("VAE", "kl_divergence", "reconstruction_loss", "loss_function", "training_step")
+
+
+def _where(error: BaseException) -> str:
+    """The name of the function that raised, such as VAE.encode."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_qualname if trace is not None else "a step"
+
+
+def _instead(name: str) -> str:
+    first = name.split(".")[0]
+    if first not in OURS:
+        return ""
+    return f" To go on with the course's own, run: from vae_helpers.answers import {first}"
+
+
+check = Checks()

@@ -1,0 +1,516 @@
+"""Runs a learner's answer on inputs of our choice, and writes down what came back: arrays and strings, nothing else.
+
+A record can cross from one process to another; `judging` reads it. The inputs follow from a seed, so that the
+judge makes them again instead of believing the record. Nothing of the learner's is left changed: not the
+weights of a model, not its train or eval mode, not torch's random numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import linecache
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .models import PIXELS, VAE
+
+Record = dict[str, Any]  # NumPy arrays and strings
+Inputs = dict[str, Tensor]
+
+DRAWS = 100_000  # codes drawn for each of the latents below, to measure a distribution
+MU_ROW, LOGVAR_ROW = (-1.5, 0.5, 2.0, 0.8), (-2.0, 0.7, 2.0, -1.0)
+LOSS_GROUPS = {
+    "a": (4, 3),
+    "b": (6, 5),
+}  # images, latents: all different, so that a mean shows what it ran over
+LOSS_CALLS = 6  # for each group
+RECON_BATCHES = (5, 5, 5, 3, 3)
+BIAS = 6.0  # what the last layer of the encoder is made to give
+
+
+# --- the inputs ---------------------------------------------------------------------------------
+
+
+def inputs(name: str, seed: int, dtype: torch.dtype = torch.float32) -> Inputs:
+    """The tensors that the probe of this name calls an answer on; the same for the same seed."""
+    made = _INPUTS[name](torch.Generator().manual_seed(seed))
+    return {key: value.to(dtype) for key, value in made.items()}
+
+
+def _rand(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    return low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+
+def _signed(generator: torch.Generator, *shape: int, low: float, high: float) -> Tensor:
+    """Numbers of both signs, none of them near 0."""
+    sign = torch.randint(0, 2, shape, generator=generator) * 2 - 1
+    return sign * _rand(generator, *shape, low=low, high=high)
+
+
+def _kl_inputs(g: torch.Generator) -> Inputs:
+    mixed_mu, mixed_logvar = _signed(g, 5, 3, low=0.3, high=2), _signed(g, 5, 3, low=0.3, high=2)
+    mixed_mu[0], mixed_logvar[0] = 1.0, 0.0
+    mixed_mu[1], mixed_logvar[1] = -1.3, torch.tensor([2.0, -2.0, 2.0])
+    return {
+        "mu.mixed": mixed_mu,
+        "logvar.mixed": mixed_logvar,
+        "mu.wide": _signed(g, 4, 6, low=0.3, high=2),
+        "logvar.wide": _signed(g, 4, 6, low=0.3, high=2),
+        "mu.positive": _rand(g, 3, 2, low=0.3, high=2),
+        "logvar.positive": _rand(g, 3, 2, low=0.3, high=2),
+    }
+
+
+def _reconstruction_inputs(g: torch.Generator) -> Inputs:
+    made = {}
+    for number, batch in enumerate(RECON_BATCHES):
+        made[f"recon_x.{number}"] = _rand(g, batch, PIXELS, low=0.03, high=0.6)
+        made[f"x.{number}"] = _rand(g, batch, PIXELS, low=0.02, high=0.97)
+    made["recon_x.binary"] = _rand(g, 4, PIXELS, low=0.03, high=0.97)
+    made["x.binary"] = (_rand(g, 4, PIXELS) < 0.3).double()
+    return made
+
+
+def _loss_inputs(g: torch.Generator) -> Inputs:
+    made = {}
+    for group, (batch, latents) in LOSS_GROUPS.items():
+        for number in range(LOSS_CALLS):
+            made[f"recon_x.{group}{number}"] = _rand(g, batch, PIXELS, low=0.03, high=0.6)
+            made[f"x.{group}{number}"] = _rand(g, batch, PIXELS, low=0.02, high=0.97)
+            made[f"mu.{group}{number}"] = _signed(g, batch, latents, low=0.3, high=3)
+            made[f"logvar.{group}{number}"] = _signed(g, batch, latents, low=0.3, high=2)
+    return made
+
+
+def _reparameterize_inputs(g: torch.Generator) -> Inputs:
+    jitter = _rand(g, 2, len(MU_ROW), low=-0.1, high=0.1)
+    return {
+        "mu.row": torch.tensor(MU_ROW, dtype=torch.float64) + jitter[0],
+        "logvar.row": torch.tensor(LOGVAR_ROW, dtype=torch.float64) + jitter[1],
+        "mu.small": _signed(g, 7, 3, low=0.3, high=2),
+        "logvar.small": _signed(g, 7, 3, low=0.3, high=2),
+        "weights": _signed(g, 7, 3, low=0.5, high=2),
+    }
+
+
+def _image_inputs(g: torch.Generator) -> Inputs:
+    return {"x": _rand(g, 7, PIXELS), "z": torch.randn(7, 512, generator=g, dtype=torch.float64)}
+
+
+def _step_inputs(g: torch.Generator) -> Inputs:
+    return {
+        "x.0": _rand(g, 6, PIXELS),
+        "x.1": _rand(g, 6, PIXELS),
+        "noise": torch.randn(6, 3, generator=g, dtype=torch.float64),
+    }
+
+
+_INPUTS: dict[str, Callable[[torch.Generator], Inputs]] = {
+    "encode": _image_inputs,
+    "decode": _image_inputs,
+    "reparameterize": _reparameterize_inputs,
+    "kl_divergence": _kl_inputs,
+    "reconstruction_loss": _reconstruction_inputs,
+    "loss_function": _loss_inputs,
+    "training_step": _step_inputs,
+    "vae": lambda g: _image_inputs(g) | _reparameterize_inputs(g),
+}
+NAMES = tuple(_INPUTS)
+
+
+# --- the probes ---------------------------------------------------------------------------------
+
+
+def probe(name: str, answer: Any, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Record:
+    """Call a learner's answer as the check of this name does, and record what it gives back.
+
+    `dtype` is that of the inputs (for a model that is handed over ready-made, its own is used). An exception in
+    the answer is part of the record.
+
+    Raises:
+        ValueError: there is no check of that name.
+    """
+    if name not in _PROBES:
+        raise ValueError(f"There is no check {name!r}: the checks are {', '.join(NAMES)}.")
+    record: Record = {}
+    with torch.random.fork_rng(), torch.enable_grad():
+        torch.manual_seed(seed)
+        _PROBES[name](record, answer, inputs(name, seed, dtype), dtype)
+    return record
+
+
+def _call(record: Record, key: str, function: Any, *arguments: Any) -> Any:
+    """Call, and describe under `key` what came back; None if it raised."""
+    try:
+        value = function(*arguments)
+    except NotImplementedError:
+        record[f"{key}.kind"] = "not attempted"
+        return None
+    except (Exception, SystemExit) as error:
+        _describe_error(record, key, error)
+        return None
+    _describe(record, key, value)
+    return value
+
+
+def _describe(record: Record, key: str, value: Any) -> None:
+    if isinstance(value, Tensor):
+        record[f"{key}.kind"] = "tensor"
+        record[key] = value.detach().to("cpu", torch.float64).numpy()
+    elif isinstance(value, bool) or value is None:
+        record[f"{key}.kind"] = repr(value)
+    elif isinstance(value, int | float | np.number):
+        record[f"{key}.kind"] = "number"
+        record[key] = np.asarray(float(value))
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        record[f"{key}.kind"] = "array"
+        record[key] = value.astype(np.float64)
+    elif isinstance(value, tuple | list):
+        record[f"{key}.kind"] = f"{len(value)} values"
+        for index, item in enumerate(value[:4]):
+            _describe(record, f"{key}.{index}", item)
+    else:
+        record[f"{key}.kind"] = f"an object of type {type(value).__name__}"
+
+
+def _describe_error(record: Record, key: str, error: BaseException) -> None:
+    """The exception, and the last line of the learner's own code on the way to it."""
+    record[f"{key}.kind"] = "error"
+    record[f"{key}.error"] = f"{type(error).__name__}: {error}"[:600]
+    here, libraries = str(Path(__file__).parent), str(Path(torch.__file__).parents[1])
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        name = frame.filename
+        if not name.startswith((here, libraries)) and "importlib" not in name:
+            line = linecache.getline(name, frame.lineno or 0).strip() or (frame.line or "")
+            record[f"{key}.line"] = f"line {frame.lineno} of {frame.name}: {line}"[:300]
+            return
+
+
+def _probe_kl(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    for batch in ("mixed", "wide", "positive"):
+        mu, logvar = given[f"mu.{batch}"].clone(), given[f"logvar.{batch}"].clone()
+        _call(record, batch, answer, mu, logvar)
+        _note_change(record, mu, given[f"mu.{batch}"], logvar, given[f"logvar.{batch}"])
+
+
+def _probe_reconstruction(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    for batch in (*map(str, range(len(RECON_BATCHES))), "binary"):
+        recon_x, x = given[f"recon_x.{batch}"].clone(), given[f"x.{batch}"].clone()
+        _call(record, batch, answer, recon_x, x)
+        _note_change(record, recon_x, given[f"recon_x.{batch}"], x, given[f"x.{batch}"])
+
+
+def _probe_loss(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    for group in LOSS_GROUPS:
+        for number in range(LOSS_CALLS):
+            names = [f"{part}.{group}{number}" for part in ("recon_x", "x", "mu", "logvar")]
+            handed = [given[name].clone() for name in names]
+            _call(record, f"{group}{number}", answer, *handed)
+            for tensor, name in zip(handed, names, strict=True):
+                _note_change(record, tensor, given[name])
+
+
+def _note_change(record: Record, *pairs: Tensor) -> None:
+    for handed, before in zip(pairs[::2], pairs[1::2], strict=True):
+        if not torch.equal(handed, before):
+            record["inputs changed"] = "yes"
+
+
+def _probe_reparameterize(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    if isinstance(answer, type | nn.Module):
+        model = _make(record, answer, dtype)
+        if model is None:
+            return
+        answer = getattr(model, "reparameterize", None)
+        if answer is None:
+            record["small.kind"] = "no method reparameterize"
+            return
+    with _in_training_mode(getattr(answer, "__self__", None)):
+        _draw(record, answer, given)
+
+
+def _draw(record: Record, answer: Any, given: Inputs) -> None:
+    mu, logvar = (given[f"{name}.small"].clone().requires_grad_() for name in ("mu", "logvar"))
+    handed = (
+        mu * 1.0,
+        logvar * 1.0,
+    )  # no leaves, so that writing into them shows here and not as an exception
+    z = _call(record, "small", answer, *handed)
+    if not isinstance(z, Tensor):
+        return
+    _note_change(record, handed[0].detach(), mu.detach(), handed[1].detach(), logvar.detach())
+    if z.requires_grad and z.shape == mu.shape:
+        try:
+            (z * given["weights"]).sum().backward()
+        except RuntimeError as error:
+            if "inputs changed" not in record:
+                _describe_error(record, "small", error)
+    for name, leaf in (("mu", mu), ("logvar", logvar)):
+        if leaf.grad is not None:
+            record[f"grad.{name}"] = leaf.grad.to(torch.float64).numpy()
+    with torch.no_grad():
+        plain = given["mu.small"], given["logvar.small"]
+        _call(record, "again", answer, *(tensor.clone() for tensor in plain))
+        rows = (given[name].repeat(DRAWS, 1) for name in ("mu.row", "logvar.row"))
+        _call(record, "many", answer, *rows)
+
+
+def _make(record: Record, answer: Any, dtype: torch.dtype) -> Any:
+    """A model from a class, or the model itself; None if that failed, with the record saying why."""
+    if not isinstance(answer, type):
+        record["init.kind"] = "tensor" if isinstance(answer, nn.Module) else "no model"
+        return answer if isinstance(answer, nn.Module) else None
+    model = _call(record, "init", answer)
+    if record["init.kind"] in ("not attempted", "error"):
+        return None
+    if not isinstance(model, nn.Module):
+        record["init.kind"] = "no model"
+        return None
+    record["init.kind"] = "tensor"
+    return model.to(dtype)
+
+
+@contextlib.contextmanager
+def _in_training_mode(model: Any, training: bool = True) -> Iterator[None]:
+    if not isinstance(model, nn.Module):
+        yield
+        return
+    modes = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextlib.contextmanager
+def _weights_restored(model: nn.Module) -> Iterator[None]:
+    held = [*model.parameters(), *model.buffers()]
+    saved = [tensor.detach().clone() for tensor in held]
+    try:
+        yield
+    finally:
+        for tensor, before in zip(held, saved, strict=True):
+            tensor.data.copy_(before)
+
+
+def _dtype_of(model: nn.Module, default: torch.dtype) -> torch.dtype:
+    return next((p.dtype for p in model.parameters()), default)
+
+
+def _probe_encode(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    model = _make(record, answer, dtype)
+    if model is not None:
+        with _in_training_mode(model, False), torch.no_grad():
+            _encode_with(record, model, given["x"].to(_dtype_of(model, dtype)))
+
+
+def _encode_with(record: Record, model: Any, x: Tensor) -> None:
+    encode = getattr(model, "encode", None)
+    if encode is None:
+        record["seven.kind"] = "no method encode"
+        return
+    outputs = _call(record, "seven", encode, x)
+    if not isinstance(outputs, tuple | list):
+        record["other size.kind"] = "works" if _other_size_works(encode, x) else "fails"
+        return
+    _call(record, "three", encode, x[:3].clone())
+    _call(record, "reversed", encode, x.flip(0))
+    latents = outputs[0].shape[-1] if isinstance(outputs[0], Tensor) and outputs[0].ndim else 0
+    last = _last_layers(model, latents)
+    with _weights_restored(model):
+        for sign, key in ((-1, "low"), (1, "high")):
+            for layer in last:
+                layer.weight.data.zero_()
+                if layer.bias is not None:
+                    layer.bias.data.fill_(sign * BIAS)
+            if last and all(layer.bias is not None for layer in last):
+                _call(record, key, encode, x)
+    for name in ("fc_mu", "fc_logvar"):
+        named = getattr(model, name, None)
+        if isinstance(named, nn.Linear) and named.bias is not None:
+            with _weights_restored(model):
+                named.bias.data += 1.0
+                _call(record, f"moved {name}", encode, x)
+
+
+def _last_layers(model: nn.Module, latents: int) -> list[nn.Linear]:
+    """The layers that give mu and logvar: those of that name, or else those of a fitting width."""
+    named = [getattr(model, name, None) for name in ("fc_mu", "fc_logvar")]
+    layers = [layer for layer in named if isinstance(layer, nn.Linear)]
+    if layers:
+        return layers
+    fitting = (latents, 2 * latents)
+    return [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features in fitting]
+
+
+def _other_size_works(function: Any, x: Tensor) -> bool:
+    """Whether some usual batch size works where seven images do not."""
+    for size in (128, 100, 64, 32, 1):
+        with contextlib.suppress(Exception):
+            function(x[:1].repeat(size, *[1] * (x.ndim - 1)))
+            return True
+    return False
+
+
+def _probe_decode(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    model = _make(record, answer, dtype)
+    if model is not None:
+        with _in_training_mode(model, False), torch.no_grad():
+            _decode_with(record, model, given, _dtype_of(model, dtype))
+
+
+def _decode_with(record: Record, model: Any, given: Inputs, dtype: torch.dtype) -> None:
+    decode = getattr(model, "decode", None)
+    if decode is None:
+        record["seven.kind"] = "no method decode"
+        return
+    z = given["z"][:, : _latents_of(model, given["x"].to(dtype))].to(dtype)
+    if _call(record, "seven", decode, z) is None:
+        record["other size.kind"] = "works" if _other_size_works(decode, z) else "fails"
+        return
+    _call(record, "three", decode, z[:3].clone())
+    _call(record, "reversed", decode, z.flip(0))
+    _call(record, "again", decode, z)
+    _call(record, "far", decode, 40 * z)
+
+
+def _latents_of(model: Any, x: Tensor) -> int:
+    """How many latents a model has: as it says, as its encoder gives, or as its decoder takes."""
+    layers = [getattr(model, "fc_mu", None), getattr(model, "fc_logvar", None)]
+    widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
+    if widths:
+        return int(widths[0])
+    decoder = getattr(model, "fc_dec", None)
+    first = (
+        next((m for m in decoder.modules() if isinstance(m, nn.Linear)), None) if decoder else None
+    )
+    if first is not None:
+        return int(first.in_features)
+    with contextlib.suppress(Exception):
+        return int(model.encode(x)[0].shape[1])
+    return int(getattr(model, "latent_dim", 20))
+
+
+def _probe_vae(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    model = _make(record, answer, dtype)
+    if model is None:
+        return
+    for name in ("encode", "reparameterize", "decode"):
+        part: Record = {}
+        _PROBES[name](part, model, given, dtype)
+        record |= {f"{name}/{key}": value for key, value in part.items()}
+    x = given["x"].to(_dtype_of(model, dtype))
+    with torch.no_grad(), _weights_restored(model):
+        images = x.reshape(-1, 1, 28, 28)
+        with _in_training_mode(model, False):
+            if _call(record, "forward evaluating", model, images) is None:
+                images = x
+                _call(record, "forward evaluating", model, images)
+        with _in_training_mode(model):
+            if _call(record, "forward", model, x.reshape(-1, 1, 28, 28)) is None:
+                _call(record, "forward flat", model, x)
+            _call(record, "forward again", model, images)
+
+
+class _Watched(VAE):
+    """A small VAE whose noise is always the same, and that counts how often it is used."""
+
+    def __init__(self, noise: Tensor) -> None:
+        super().__init__(latent_dim=noise.shape[1], hidden_dim=8)
+        self.noise, self.calls = noise, 0
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return mu + torch.exp(0.5 * logvar) * self.noise[: len(mu)]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.calls += 1
+        return super().encode(x)
+
+
+class _Run:
+    """One model, one optimizer, and a log of what happens to them."""
+
+    def __init__(self, noise: Tensor, weights: dict[str, Tensor] | None = None) -> None:
+        torch.manual_seed(1)
+        self.model = _Watched(noise).to(noise.dtype)
+        if weights is not None:
+            self.model.load_state_dict(weights)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-5)
+        self.events, self.gradients = "", np.zeros(0)
+        self._last().register_hook(lambda gradient: self._log("backward"))
+        self.optimizer.register_step_post_hook(lambda *_: self._look())
+
+    def _last(self) -> nn.Parameter:
+        return list(self.model.parameters())[-1]
+
+    def _log(self, event: str) -> None:
+        self.events += event + " "
+
+    def _look(self) -> None:
+        self._log("step")
+        self.gradients = self.flat([p.grad for p in self.model.parameters()])
+
+    def flat(self, tensors: Any) -> np.ndarray:
+        parameters = self.model.parameters()
+        filled = [
+            torch.zeros_like(p) if t is None else t
+            for p, t in zip(parameters, tensors, strict=True)
+        ]
+        return torch.cat([t.detach().flatten() for t in filled]).to(torch.float64).numpy()
+
+    def step(self, record: Record, key: str, answer: Any, x: Tensor) -> None:
+        self.events, self.gradients = "", np.zeros(0)
+        before = self.flat(list(self.model.parameters()))
+        value = _call(record, key, answer, self.model, self.optimizer, x.clone())
+        record[f"{key}.events"] = self.events.strip()
+        record[f"{key}.gradients"] = self.gradients
+        record[f"{key}.moved"] = self.flat(list(self.model.parameters())) - before
+        record[f"{key}.calls"] = np.asarray(self.model.calls)
+        if isinstance(value, Tensor) and value.requires_grad:
+            record[f"{key}.graph"] = "yes"
+
+
+def _probe_step(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    """Two steps in a row; the second one again from a new start; and the first one on other images."""
+    first, second = (given[f"x.{number}"].reshape(-1, 1, 28, 28) for number in range(2))
+    run = _Run(given["noise"])
+    run.step(record, "first", answer, first)
+    if record["first.kind"] == "error":
+        kept = {key: record.pop(key) for key in list(record)}
+        first, second, run = first.flatten(1), second.flatten(1), _Run(given["noise"])
+        run.step(record, "first", answer, first)
+        if record["first.kind"] == "error":  # it is not the shape
+            record.clear()
+            record |= kept
+            return
+        record["flat only"] = "yes"
+    if record["first.kind"] == "not attempted":
+        return
+    between = copy.deepcopy(run.model.state_dict())
+    run.step(record, "second", answer, second)
+    _Run(given["noise"], between).step(record, "second alone", answer, second)
+    _Run(given["noise"]).step(record, "other images", answer, second)
+    walk = _Run(given["noise"])  # the same images again and again: the loss must fall
+    for number in range(5):
+        walk.step(record, f"walk {number}", answer, first)
+
+
+_PROBES: dict[str, Callable[[Record, Any, Inputs, torch.dtype], None]] = {
+    "encode": _probe_encode,
+    "decode": _probe_decode,
+    "reparameterize": _probe_reparameterize,
+    "kl_divergence": _probe_kl,
+    "reconstruction_loss": _probe_reconstruction,
+    "loss_function": _probe_loss,
+    "training_step": _probe_step,
+    "vae": _probe_vae,
+}

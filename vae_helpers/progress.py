@@ -1,0 +1,91 @@
+"""What a learner has done so far, in a file beside the notebooks: predictions, and checks that were tried.
+
+The file is written whole and then put in place, so that a crash leaves the old one. One that cannot be read is
+set aside under another name, never overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+FILE = ".vae_progress.json"
+_LOCK = threading.RLock()
+
+
+def progress_file() -> Path:
+    """Where the progress is kept: in the folder that the notebook runs in."""
+    return Path.cwd() / FILE
+
+
+def load_progress() -> dict[str, dict[str, Any]]:
+    """All that is kept: 'predictions' and 'checks', each a dictionary. A damaged file is set aside with a warning."""
+    path = progress_file()
+    empty: dict[str, dict[str, Any]] = {"predictions": {}, "checks": {}}
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(kept, dict) or not all(isinstance(kept.get(k, {}), dict) for k in empty):
+            raise ValueError("it is not of the form that this course writes")
+    except FileNotFoundError:
+        return empty
+    except ValueError as error:  # json and unicode errors are of this kind too
+        aside = path.with_name(f"{path.stem}.damaged-{time.time_ns()}.json")
+        os.replace(path, aside)
+        warnings.warn(
+            f"Your progress file could not be read ({error}). It was set aside as {aside.name}, and a new one begun.",
+            stacklevel=3,
+        )
+        return empty
+    return empty | kept
+
+
+def record_check(name: str, passed: bool, diagnosis: str | None) -> None:
+    """Keep that a check was tried, and with what result."""
+    with _LOCK:
+        kept = load_progress()
+        before = kept["checks"].get(name)
+        entry = before if isinstance(before, dict) else {}
+        tries = entry.get("tries", 0)
+        seen = [d for d in entry.get("seen", []) if d != diagnosis] + (
+            [diagnosis] if diagnosis else []
+        )
+        kept["checks"][name] = {
+            "tries": (tries if isinstance(tries, int) else 0) + 1,
+            "passed": passed,
+            "seen": seen,
+        }
+        save_progress(kept)
+
+
+def record_prediction(key: str, entry: dict[str, Any]) -> None:
+    """Keep one prediction under its key."""
+    with _LOCK:
+        kept = load_progress()
+        kept["predictions"][key] = entry
+        save_progress(kept)
+
+
+def save_progress(kept: dict[str, dict[str, Any]]) -> None:
+    """Write the whole file beside its place, then put it there. In a folder that cannot be written, warn."""
+    path = progress_file()
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=FILE, suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(kept, file, indent=1, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+    except OSError as error:
+        warnings.warn(f"Your progress could not be kept in {path}: {error}", stacklevel=3)
