@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .data import ImageSet as ImageSet
     from .data import load_images as load_images
     from .evaluation import active_units as active_units
+    from .evaluation import effective_beta as effective_beta
     from .evaluation import kl_per_latent as kl_per_latent
     from .models import VAE as VAE
     from .models import Autoencoder as Autoencoder
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .objectives import importance_weighted_bound as importance_weighted_bound
     from .objectives import kl_divergence as kl_divergence
     from .objectives import loss_function as loss_function
+    from .predictions import predict as predict
+    from .predictions import prediction_summary as prediction_summary
     from .pretrained import load_pretrained as load_pretrained
     from .pretrained import pretrained_info as pretrained_info
     from .training import History as History
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 _HOME = {
     "checks": ["check"],
     "data": ["ImageSet", "load_images"],
-    "evaluation": ["active_units", "kl_per_latent"],
+    "evaluation": ["active_units", "effective_beta", "kl_per_latent"],
     "models": ["VAE", "Autoencoder"],
     "objectives": [
         "bernoulli_log_likelihood",
@@ -45,6 +48,7 @@ _HOME = {
         "kl_divergence",
         "loss_function",
     ],
+    "predictions": ["predict", "prediction_summary"],
     "pretrained": ["load_pretrained", "pretrained_info"],
     "training": ["History", "fit"],
     "widgets": [

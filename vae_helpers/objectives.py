@@ -175,7 +175,7 @@ class NegativeELBO:
             raise ValueError(
                 f"beta, the weight of the KL term, must be finite and not negative, not {beta}."
             )
-        _check_likelihood(likelihood, sigma)
+        check_likelihood(likelihood, sigma)
         self.beta, self.likelihood, self.sigma = beta, likelihood, sigma
 
     def prepare(self, x: Tensor) -> Tensor:
@@ -335,7 +335,8 @@ def _flat_pair(recon_x: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return recon_x.flatten(1), x.flatten(1)
 
 
-def _check_likelihood(likelihood: str, sigma: float | None) -> None:
+def check_likelihood(likelihood: str, sigma: float | None) -> None:
+    """Whether the likelihood is a known one, and `sigma` given where it belongs; a ValueError otherwise."""
     if likelihood not in ("bernoulli", "gaussian"):
         raise ValueError(
             f"There is no likelihood {likelihood!r}: choose 'bernoulli' or 'gaussian'."
@@ -366,7 +367,7 @@ def _decodes_from_logits(model: Model) -> bool:
 def _log_likelihood(
     model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, sigma: float | None
 ) -> Tensor:
-    _check_likelihood(likelihood, sigma)
+    check_likelihood(likelihood, sigma)
     if likelihood == "bernoulli" and _decodes_from_logits(model):
         return bernoulli_log_likelihood_from_logits(model.decode_logits(z), x)
     recon_x = model.decode(z)

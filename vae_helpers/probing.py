@@ -429,9 +429,11 @@ class _Watched(VAE):
         self.noise, self.calls = noise, 0
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """z with the noise that was handed over."""
         return mu + torch.exp(0.5 * logvar) * self.noise[: len(mu)]
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Count the call, and encode."""
         self.calls += 1
         return super().encode(x)
 
@@ -460,6 +462,7 @@ class _Run:
         self.gradients = self.flat([p.grad for p in self.model.parameters()])
 
     def flat(self, tensors: Any) -> np.ndarray:
+        """One tensor for each parameter, or None for zeros, as one row of numbers."""
         parameters = self.model.parameters()
         filled = [
             torch.zeros_like(p) if t is None else t
@@ -468,6 +471,7 @@ class _Run:
         return torch.cat([t.detach().flatten() for t in filled]).to(torch.float64).numpy()
 
     def step(self, record: Record, key: str, answer: Any, x: Tensor) -> None:
+        """Let the answer take its step, and record what happened."""
         self.events, self.gradients = "", np.zeros(0)
         before = self.flat(list(self.model.parameters()))
         value = _call(record, key, answer, self.model, self.optimizer, x.clone())
