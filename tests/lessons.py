@@ -7,7 +7,15 @@ import json
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = ROOT / "notebooks"
+COMPLETE = sorted(
+    (NOTEBOOKS / "solutions").glob("*.ipynb")
+)  # the learner's copies are derived from these
+DERIVED = [NOTEBOOKS / path.name for path in COMPLETE]
+LEARNERS = sorted(NOTEBOOKS.glob("*.ipynb"))  # what a learner opens
+PATHS = [
+    path for path in LEARNERS if path not in DERIVED
+] + COMPLETE  # what is committed with its outputs
 
 
 def cells(path: Path) -> list[dict]:
@@ -33,7 +41,8 @@ def shows(cell: dict, kind: str) -> bool:
 def definitions(name: str) -> dict:
     """What a lesson imports and defines: its functions and classes, without running its training."""
     kept = []
-    for cell in code_cells(ROOT / "notebooks" / f"{name}.ipynb"):
+    path = next(path for path in PATHS if path.stem == name)
+    for cell in code_cells(path):
         for node in ast.parse(source(cell)).body:
             if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
                 kept.append(node)

@@ -10,6 +10,7 @@ import threading
 import time
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import embed_images
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 import torch
 from torchvision import datasets
 
-from vae_helpers import data, load_images
+from vae_helpers import data, load_benchmark, load_images
 
 NAMES = ["mnist", "fashion-mnist"]
 
@@ -387,3 +388,22 @@ def test_the_next_mirror_is_tried(server, small_set, tmp_path, monkeypatch):
 def test_without_a_network_the_error_says_what_to_do(small_set, tmp_path):
     with pytest.raises(OSError, match=r"could not be downloaded.*Check your network.*by hand"):
         fetch(tmp_path)
+
+
+# --- results of benchmarks ------------------------------------------------------------------------
+
+
+def test_a_benchmarks_result_is_found_from_a_lessons_folder(monkeypatch, tmp_path):
+    root = Path(__file__).parents[1]
+    for folder in (root, root / "notebooks", root / "notebooks" / "solutions", tmp_path):
+        monkeypatch.chdir(folder)
+        assert load_benchmark("exercise")["settings"]["batch_size"] == 128
+    with pytest.raises(ValueError, match=r"'speed'. There are: .*exercise"):
+        load_benchmark("speed")
+
+
+def test_a_course_without_its_results_says_so(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("vae_helpers.data.__file__", str(tmp_path / "vae_helpers" / "data.py"))
+    with pytest.raises(FileNotFoundError, match="as a whole"):
+        load_benchmark("exercise")

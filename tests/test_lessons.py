@@ -6,7 +6,21 @@ import re
 
 import pytest
 import torch
-from lessons import PATHS, ROOT, cells, code_cells, definitions, prose, shows, source
+import derive_exercises
+import nbformat
+from lessons import (
+    COMPLETE,
+    DERIVED,
+    LEARNERS,
+    PATHS,
+    ROOT,
+    cells,
+    code_cells,
+    definitions,
+    prose,
+    shows,
+    source,
+)
 
 import vae_helpers as vh
 
@@ -15,8 +29,8 @@ lesson = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
 def test_the_lessons_are_there():
-    assert [path.stem[:2] for path in PATHS] == [f"{number:02}" for number in range(len(PATHS))]
-    assert len(PATHS) >= 4
+    assert [path.stem[:2] for path in LEARNERS] == ["00", "01", "02", "03", "06", "07"]
+    assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 
 
 @lesson
@@ -52,7 +66,12 @@ def test_a_checked_cell_has_something_to_check(path):
 @lesson
 def test_its_cells_are_short(path):
     for cell in code_cells(path):
-        assert sum(1 for line in source(cell).splitlines() if line.strip()) <= 25, source(cell)
+        if "whole-program" not in cell["metadata"].get("tags", []):
+            lines = [line for line in source(cell).splitlines() if line.strip()]
+            marks = sum(
+                line.strip() in (derive_exercises.BEGIN, derive_exercises.END) for line in lines
+            )
+            assert len(lines) - marks <= 25, source(cell)
 
 
 @lesson
@@ -82,9 +101,15 @@ def test_prose_stands_before_each_code_cell_and_after_each_figure(path):
 def test_beside_every_widget_stands_a_figure(path):
     code = code_cells(path)
     for cell, after in zip(code, [*code[1:], None], strict=True):
-        if shows(cell, WIDGET):
+        if shows(cell, WIDGET) and not asks(cell):
             assert after is not None, source(cell)
             assert shows(after, "image/png"), source(cell)
+
+
+def asks(cell):
+    """Whether what it shows is a prediction, or the count of them: for those the text has the choices."""
+    said = ["".join(output.get("data", {}).get("text/plain", "")) for output in cell["outputs"]]
+    return any(text.startswith(("Prediction: ", "Your predictions: ")) for text in said)
 
 
 @lesson
@@ -180,7 +205,7 @@ def test_the_loss_of_lesson_03_is_the_packages():
 
 def test_the_readme_maps_the_lessons():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in PATHS:
+    for path in LEARNERS:
         minutes = re.search(r"\*\*(\d+) minutes\.\*\*", prose(path)).group(1)
         row = next(
             (
@@ -191,3 +216,57 @@ def test_the_readme_maps_the_lessons():
             "",
         )
         assert f"| {minutes} |" in row, path.name
+
+
+# --- the exercises --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", DERIVED, ids=lambda path: path.stem)
+def test_the_learners_copy_is_derived_from_the_complete_one(path):
+    complete = nbformat.read(path.parent / "solutions" / path.name, as_version=4)
+    expected = derive_exercises.derive(complete)
+    found = nbformat.read(path, as_version=4)
+    stale = "run python tools/derive_exercises.py"
+    assert [cell.source for cell in found.cells] == [cell.source for cell in expected.cells], stale
+    for cell in found.cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None)
+            assert derive_exercises.BEGIN not in cell.source
+
+
+def test_taking_a_solution_out():
+    inside = "def f(x):\n    # BEGIN SOLUTION\n    y = 2 * x\n    return y\n    # END SOLUTION\n\n\nprint(f)"
+    assert (
+        derive_exercises.blank(inside)
+        == f"def f(x):\n    {derive_exercises.INSIDE[0]}\n\n\nprint(f)"
+    )
+    outside = "a = 1\n# BEGIN SOLUTION\nb = 2\n# END SOLUTION"
+    assert derive_exercises.blank(outside) == "\n".join(["a = 1", *derive_exercises.OUTSIDE])
+    for broken in ("# BEGIN SOLUTION\nx", "# END SOLUTION", "# BEGIN SOLUTION\n# BEGIN SOLUTION"):
+        with pytest.raises(ValueError, match="SOLUTION"):
+            derive_exercises.blank(broken)
+
+
+def without_annotations(source):
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+            if ast.get_docstring(node):
+                node.body = node.body[1:]
+    return {
+        node.name: ast.unparse(node)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+
+
+def test_the_shown_solutions_are_those_of_lesson_06():
+    ours = without_annotations((ROOT / "vae_helpers" / "answers.py").read_text(encoding="utf-8"))
+    steps = {}
+    for cell in code_cells(COMPLETE[0]):
+        if "whole-program" not in cell["metadata"].get("tags", []):
+            steps |= without_annotations(source(cell))
+    assert {name: steps[name] for name in ours} == ours

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .checks import check as check
     from .data import ImageSet as ImageSet
+    from .data import load_benchmark as load_benchmark
     from .data import load_images as load_images
     from .evaluation import active_units as active_units
     from .evaluation import effective_beta as effective_beta
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "checks": ["check"],
-    "data": ["ImageSet", "load_images"],
+    "data": ["ImageSet", "load_benchmark", "load_images"],
     "evaluation": ["active_units", "effective_beta", "kl_per_latent"],
     "models": ["VAE", "Autoencoder"],
     "objectives": [

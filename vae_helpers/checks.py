@@ -222,7 +222,8 @@ def _where(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace.tb_frame.f_code.co_qualname if trace is not None else "a step"
+    name = trace.tb_frame.f_code.co_qualname if trace is not None else "<module>"
+    return "this step" if name == "<module>" else name
 
 
 def _instead(name: str) -> str:

@@ -82,6 +82,30 @@ def load_images(name: str, *, full: bool = False, root: str | Path | None = None
     return _load_full(name, data_folder(root))
 
 
+def load_benchmark(name: str) -> dict[str, Any]:
+    """The result of a script of `benchmarks/`, as it stands under benchmarks/results: figures, settings, machine.
+
+    It is looked for in the course's folder: above the folder you work in, or around this package.
+
+    Raises:
+        ValueError: no script of that name has left a result.
+        FileNotFoundError: there is no folder benchmarks/results here.
+    """
+    around = [*Path.cwd().parents, Path.cwd(), Path(__file__).parents[1]]
+    folders = [f / "benchmarks" / "results" for f in around]
+    folder = next((f for f in folders if f.is_dir()), None)
+    if folder is None:
+        raise FileNotFoundError(
+            "There is no folder benchmarks/results here. Work in a folder of the course, cloned or unpacked as a whole."
+        )
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.json")))
+        raise ValueError(f"No benchmark has left a result {name!r}. There are: {known}.")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
+
+
 def _load_embedded(name: str) -> ImageSet:
     entry = _index()[name]
     path = EMBEDDED / entry["file"]

@@ -63,8 +63,8 @@ def effective_beta(
     `loss(recon_x, x, mu, logvar)` is called on batches of random images, probabilities and posteriors of the given
     sizes: x and recon_x (B, pixels) in (0, 1), mu and logvar (B, D). It gives one number, in whatever units and with
     whatever sums and means. If it is a · (−log p(x|z)) + b · KL + c, with a, b, c the same for every batch, the
-    result is b / a: the β of Higgins et al. 2017, equation 4, for which training has the same optimum. `sigma`, the standard
-    deviation of a pixel, is part of the statement where the likelihood is 'gaussian'.
+    result is b / a: the β of Higgins et al. 2017, equation 4, for which training has the same optimum. `sigma`,
+    the standard deviation of a pixel, is part of the statement where the likelihood is 'gaussian'.
 
     Raises:
         ValueError: the loss is no such sum under this likelihood, does not depend on the reconstruction, or is not

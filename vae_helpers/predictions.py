@@ -20,7 +20,7 @@ from .progress import load_progress, record_prediction
 
 _LOCK = threading.RLock()  # a button may be pressed in another thread than a cell runs in
 _MADE: dict[str, Prediction] = {}  # the predictions of this notebook, by question
-_SUMMARIES: list[widgets.HTML] = []
+_SUMMARIES: list[_Summary] = []
 
 
 def predict(
@@ -214,10 +214,16 @@ def _check(
         raise ValueError(f"range must be (low, high) with low < high, not {limits!r}.")
 
 
+class _Summary(widgets.HTML):
+    """The line that counts; it brings itself up to date."""
+
+    def __repr__(self) -> str:
+        return _summary()
+
+
 def prediction_summary() -> widgets.HTML:
     """How many guesses were right in this notebook, and whether that fits how sure the learner was."""
-    summary = widgets.HTML()
-    summary.add_class("prediction-summary")
+    summary = _Summary()
     with _LOCK:
         _SUMMARIES.append(summary)
         _refresh()
@@ -240,7 +246,8 @@ def _summary() -> str:
     brier = sum(((p.confidence or 0.0) - bool(p.right)) ** 2 for p in judged) / len(judged)
     text = (
         f"Your predictions: {sum(bool(p.right) for p in judged)} of {len(judged)} right"
-        f"{f', {open_} not committed' if open_ else ''}. You were {sure:.0%} sure on average, and right in {share:.0%}. "
+        f"{f', {open_} not committed' if open_ else ''}. "
+        f"You were {sure:.0%} sure on average, and right in {share:.0%}. "
         f"The mean squared gap between confidence and outcome (Brier score) is {brier:.2f}; always saying 50 % "
         "would give 0.25. "
     )
