@@ -37,7 +37,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             torch.manual_seed(seed)
             history = fit(
-                VAE(),  # type: ignore[no-untyped-call]
+                VAE(),
                 images.train_x,
                 epochs=max(EPOCHS),
                 objective=loss_function,

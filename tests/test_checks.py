@@ -32,6 +32,9 @@ OURS = {
     "reconstruction_loss": answers.reconstruction_loss,
     "loss_function": answers.loss_function,
     "training_step": answers.training_step,
+    "prior_grid": answers.prior_grid,
+    "principal_plane": answers.principal_plane,
+    "walk": answers.walk,
 }
 
 
@@ -96,7 +99,7 @@ def test_a_record_holds_arrays_and_strings_only_and_survives_a_file(name, tmp_pa
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_judge_does_not_believe_a_record_made_with_other_inputs(name):
-    if name in ("encode", "decode", "vae", "training_step"):
+    if name in ("encode", "decode", "vae", "training_step", "prior_grid"):
         pytest.skip(
             "this check compares an answer with itself, not with numbers that follow from the inputs"
         )

@@ -4,10 +4,10 @@ import ast
 import json
 import re
 
-import pytest
-import torch
 import derive_exercises
 import nbformat
+import pytest
+import torch
 from lessons import (
     COMPLETE,
     DERIVED,
@@ -263,10 +263,10 @@ def without_annotations(source):
     }
 
 
-def test_the_shown_solutions_are_those_of_lesson_06():
+def test_the_shown_solutions_are_those_of_lessons_06_and_07():
     ours = without_annotations((ROOT / "vae_helpers" / "answers.py").read_text(encoding="utf-8"))
     steps = {}
-    for cell in code_cells(COMPLETE[0]):
+    for cell in (cell for path in COMPLETE for cell in code_cells(path)):
         if "whole-program" not in cell["metadata"].get("tags", []):
             steps |= without_annotations(source(cell))
     assert {name: steps[name] for name in ours} == ours

@@ -24,7 +24,7 @@ MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glo
 FLOORS = [
     {"objectives", "models", "data", "progress", "zoo", "answers"},
     {"pretrained", "training", "evaluation", "probing", "judging"},
-    {"figures", "widgets", "checks", "predictions"},
+    {"figures", "widgets", "checks", "predictions", "report"},
     {"grading"},
     {"__main__"},
 ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .predictions import prediction_summary as prediction_summary
     from .pretrained import load_pretrained as load_pretrained
     from .pretrained import pretrained_info as pretrained_info
+    from .report import save_report as save_report
     from .training import History as History
     from .training import fit as fit
     from .widgets import FigureSliders as FigureSliders
@@ -51,6 +52,7 @@ _HOME = {
     ],
     "predictions": ["predict", "prediction_summary"],
     "pretrained": ["load_pretrained", "pretrained_info"],
+    "report": ["save_report"],
     "training": ["History", "fit"],
     "widgets": [
         "FigureSliders",

@@ -15,7 +15,16 @@ import numpy as np
 import torch
 
 from . import probing
-from .probing import BIAS, DRAWS, LOSS_CALLS, LOSS_GROUPS, RECON_BATCHES, Record
+from .probing import (
+    BIAS,
+    DRAWS,
+    GRID_SIDES,
+    LOSS_CALLS,
+    LOSS_GROUPS,
+    RECON_BATCHES,
+    WALK_STEPS,
+    Record,
+)
 from .zoo import CLASSIC, ZOO
 
 Array = np.ndarray
@@ -911,6 +920,107 @@ def _check_returned(record: Record) -> str:
     return " ".join(notes)
 
 
+# --- the mini project -----------------------------------------------------------------------------
+
+
+def _judge_grid(record: Record, given: Mapping[str, Array]) -> str:
+    for side in GRID_SIDES:
+        _usable(record, str(side), "prior_grid(side)")
+        grid = np.asarray(record[str(side)])
+        if grid.shape != (side**2, 2):
+            seen = f"For side = {side} the grid has the shape {_tuple(grid.shape)}, not ({side**2}, 2)."
+            raise _wrong("wrong-shape", seen)
+    side = GRID_SIDES[-1]
+    grid = np.asarray(record[str(side)])
+    places = np.unique(np.round(grid, 5))
+    seen = f"For side = {side} the coordinates are {_list(places)}."
+    if not _finite(grid):
+        raise _wrong("grid-at-infinity", seen)
+    if all(_close(np.asarray(record[str(n)]), _grid(n)) for n in GRID_SIDES):
+        return ""
+    right = _grid(side)
+    if _close(np.sort(grid.ravel()), np.sort(right.ravel()), 1e-3):
+        raise _wrong("grid-turned", seen)
+    gaps = np.diff(places)
+    if len(gaps) and np.ptp(gaps) < 1e-3 * gaps.max():
+        raise _wrong("grid-evenly-spaced", seen)
+    raise _Stop(
+        f"{seen} They must be the normal quantiles of (i + ½) / side: {_list(np.unique(right.round(5)))}."
+    )
+
+
+def _grid(side: int) -> Array:
+    shares = (torch.arange(side, dtype=torch.float64) + 0.5) / side
+    quantiles = torch.special.ndtri(shares).numpy()
+    return np.array([(x, y) for y in quantiles[::-1] for x in quantiles])
+
+
+def _judge_plane(record: Record, given: Mapping[str, Array]) -> str:
+    kind = str(record.get("plane.kind", "not attempted"))
+    if kind != "2 values":
+        _usable(record, "plane", "principal_plane(codes)")
+        raise _wrong(
+            "wrong-shape",
+            "principal_plane(codes) gave back one tensor; it must be two, centre and axes.",
+        )
+    _check_inputs_kept(record)
+    codes = given["codes"]
+    latents = codes.shape[1]
+    for part in (0, 1):
+        _usable(record, f"plane.{part}", "principal_plane(codes)")
+    centre, axes = np.asarray(record["plane.0"]).ravel(), np.asarray(record["plane.1"])
+    if centre.shape != (latents,) or axes.shape != (2, latents):
+        shapes = f"{_tuple(centre.shape)} and {_tuple(axes.shape)}"
+        seen = f"For codes of shape {_tuple(codes.shape)} the shapes are {shapes}."
+        raise _wrong("wrong-shape", f"{seen} They must be ({latents},) and (2, {latents}).")
+    lengths = np.linalg.norm(axes, axis=1)
+    seen = f"The axes have the lengths {_list(lengths)} and the product {axes[0] @ axes[1]:.2g}."
+    if not _finite(axes) or np.abs(axes @ axes.T - np.eye(2)).max() > 1e-3:
+        raise _wrong("plane-not-orthonormal", seen)
+    _, _, right = np.linalg.svd(codes - codes.mean(axis=0), full_matrices=False)
+    _, _, raw = np.linalg.svd(codes, full_matrices=False)
+    along = ((codes - codes.mean(axis=0)) @ axes.T).var(axis=0)
+    seen = f"Along the two axes the codes have the variances {_list(along)}."
+    if (
+        np.abs(np.abs((axes * raw[:2]).sum(axis=1)) - 1).max() < 1e-3
+        or np.abs(centre - codes.mean(axis=0)).max() > 1e-2
+    ):
+        raise _wrong("plane-not-centred", seen)
+    if np.abs(np.abs((axes * right[:2]).sum(axis=1)) - 1).max() > 1e-3:
+        raise _wrong("plane-weakest", seen)
+    return ""
+
+
+def _judge_walk(record: Record, given: Mapping[str, Array]) -> str:
+    points = given["points"]
+    for steps in WALK_STEPS:
+        _usable(record, str(steps), "walk(points, steps)")
+        path = np.asarray(record[str(steps)])
+        if path.shape != (steps, points.shape[1]):
+            seen = f"For {steps} steps in {points.shape[1]} dimensions the path has the shape {_tuple(path.shape)}."
+            raise _wrong("wrong-shape", f"{seen} It must be ({steps}, {points.shape[1]}).")
+    _check_inputs_kept(record)
+    paths = {steps: np.asarray(record[str(steps)]) for steps in WALK_STEPS}
+    if all(_close(path, _walk(points, steps)) for steps, path in paths.items()):
+        return ""
+    steps, path = next(iter(paths.items()))
+    if _close(path, np.linspace(points[0], points[-1], steps), 1e-3):
+        raise _wrong("walk-skips-points", f"All {steps} steps lie on one straight line.")
+    ends = np.abs(path[0] - points[0]).max(), np.abs(path[-1] - points[-1]).max()
+    if max(ends) > 1e-3:
+        raise _wrong("walk-misses-the-end", f"The ends are off by {ends[0]:.2g} and {ends[1]:.2g}.")
+    raise _Stop(
+        "Both ends are right, and some steps between are not where they should be: equal steps from point 0 to 1, and "
+        "so on."
+    )
+
+
+def _walk(points: Array, steps: int) -> Array:
+    position = np.linspace(0, len(points) - 1, steps)
+    numbers = np.arange(len(points))
+    return np.stack([np.interp(position, numbers, column) for column in points.T], axis=1)
+
+
 _JUDGES: dict[str, Callable[[Record, Mapping[str, Array]], str]] = {
     "encode": _judge_encode,
     "decode": _judge_decode,
@@ -920,4 +1030,7 @@ _JUDGES: dict[str, Callable[[Record, Mapping[str, Array]], str]] = {
     "loss_function": _judge_loss,
     "training_step": _judge_step,
     "vae": _judge_vae,
+    "prior_grid": _judge_grid,
+    "principal_plane": _judge_plane,
+    "walk": _judge_walk,
 }

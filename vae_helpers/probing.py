@@ -32,6 +32,7 @@ LOSS_GROUPS = {
 }  # images, latents: all different, so that a mean shows what it ran over
 LOSS_CALLS = 6  # for each group
 RECON_BATCHES = (5, 5, 5, 3, 3)
+GRID_SIDES, WALK_STEPS = (3, 4), (7, 10)
 BIAS = 6.0  # what the last layer of the encoder is made to give
 
 
@@ -112,6 +113,17 @@ def _step_inputs(g: torch.Generator) -> Inputs:
     }
 
 
+def _project_inputs(g: torch.Generator) -> Inputs:
+    """Codes far from 0 that spread most along two known directions, and points of a path."""
+    scales = torch.tensor([3.0, 2.0, 0.5, 0.4, 0.3], dtype=torch.float64)
+    turn, _ = torch.linalg.qr(torch.randn(5, 5, generator=g, dtype=torch.float64))
+    codes = (torch.randn(300, 5, generator=g, dtype=torch.float64) * scales) @ turn
+    return {
+        "codes": codes + 4.0 * turn[4],
+        "points": torch.randn(4, 3, generator=g, dtype=torch.float64),
+    }
+
+
 _INPUTS: dict[str, Callable[[torch.Generator], Inputs]] = {
     "encode": _image_inputs,
     "decode": _image_inputs,
@@ -121,6 +133,9 @@ _INPUTS: dict[str, Callable[[torch.Generator], Inputs]] = {
     "loss_function": _loss_inputs,
     "training_step": _step_inputs,
     "vae": lambda g: _image_inputs(g) | _reparameterize_inputs(g),
+    "prior_grid": _project_inputs,
+    "principal_plane": _project_inputs,
+    "walk": _project_inputs,
 }
 NAMES = tuple(_INPUTS)
 
@@ -508,6 +523,24 @@ def _probe_step(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) 
         walk.step(record, f"walk {number}", answer, first)
 
 
+def _probe_grid(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    for side in GRID_SIDES:
+        _call(record, str(side), answer, side)
+
+
+def _probe_plane(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    codes = given["codes"].clone()
+    _call(record, "plane", answer, codes)
+    _note_change(record, codes, given["codes"])
+
+
+def _probe_walk(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    for steps in WALK_STEPS:
+        points = given["points"].clone()
+        _call(record, str(steps), answer, points, steps)
+        _note_change(record, points, given["points"])
+
+
 _PROBES: dict[str, Callable[[Record, Any, Inputs, torch.dtype], None]] = {
     "encode": _probe_encode,
     "decode": _probe_decode,
@@ -517,4 +550,7 @@ _PROBES: dict[str, Callable[[Record, Any, Inputs, torch.dtype], None]] = {
     "loss_function": _probe_loss,
     "training_step": _probe_step,
     "vae": _probe_vae,
+    "prior_grid": _probe_grid,
+    "principal_plane": _probe_plane,
+    "walk": _probe_walk,
 }

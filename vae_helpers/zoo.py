@@ -400,6 +400,39 @@ ZOO = {
         "The loss needs all three: the reconstruction, mu and logvar.",
         "Return the reconstruction, mu and logvar, in this order.",
     ),
+    # the mini project
+    "grid-evenly-spaced": Bug(
+        "The steps are equal in z. Then the outer pictures stand for codes that the prior almost never draws, and the "
+        "crowded middle gets few.",
+        "Make the steps equal in the share of the prior. The normal distribution's icdf turns shares into codes.",
+    ),
+    "grid-at-infinity": Bug(
+        "The shares 0 and 1 lie at −∞ and ∞.", "Take the middle of each share: (i + ½) / side."
+    ),
+    "grid-turned": Bug(
+        "The codes are right, in another order: the picture would be mirrored or turned beside the map.",
+        "Row by row from the top: z[0] grows to the right, and z[1] falls downwards.",
+    ),
+    "plane-not-centred": Bug(
+        "The directions were taken from 0 and not from the mean of the codes, so the first one points at the mean.",
+        "Subtract the mean before you look for directions.",
+    ),
+    "plane-weakest": Bug(
+        "These are not the directions in which the codes spread most. Some functions sort from small to large.",
+        "Take the two directions of the largest variance, the larger one first.",
+    ),
+    "plane-not-orthonormal": Bug(
+        "The two directions must be at right angles and of length 1, or a step in the plane is no step in z.",
+        "Give back the unit vectors themselves, without their variance.",
+    ),
+    "walk-misses-the-end": Bug(
+        "The path does not begin at the first point and end at the last.",
+        "Let both ends count: torch.linspace does.",
+    ),
+    "walk-skips-points": Bug(
+        "The path goes straight from the first point to the last, past those between.",
+        "Go from each point to the next.",
+    ),
 }
 
 # What Python and PyTorch say when something classic went wrong, and what it means.
@@ -529,5 +562,21 @@ HINTS = {
         "The class has four methods: encode, reparameterize, decode, and forward, which calls the other three.",
         "forward returns three tensors, in the order that the loss function takes them.",
         "In forward: encode the flattened image, draw z, decode it. Return the reconstruction, mu and logvar.",
+    ),
+    "prior_grid": (
+        "Each row and each column of the grid stands for the same share of the prior: 1/side of it.",
+        "torch.distributions.Normal(0.0, 1.0).icdf turns a share, such as 0.5, into a code, such as 0.",
+        "Turn the shares (i + ½)/side into one list of numbers. Combine it with itself, the second coordinate flipped.",
+    ),
+    "principal_plane": (
+        "You look for the two directions, at right angles, along which the codes spread most.",
+        "torch.linalg.svd of the centred codes gives them, sorted from large to small.",
+        "Of U, S, Vh the rows of Vh are the directions. Give back the mean, (D,), and the first two rows, (2, D).",
+    ),
+    "walk": (
+        "Number the points 0, 1, 2, … and let a position run from 0 to the last number in equal steps.",
+        "At the position 1.25 you are a quarter of the way from point 1 to point 2.",
+        "Split each position into its whole part and the rest, and mix the two neighbouring points. At the very end "
+        "there is no next point: clamp the whole part.",
     ),
 }

@@ -23,6 +23,8 @@ def right(check, note=""):
 
 for name in ("reconstruction_loss", "kl_divergence", "loss_function", "training_step"):
     right(name)(getattr(answers, name))
+for name in ("prior_grid", "principal_plane", "walk"):
+    right(name)(getattr(answers, name))
 for name in ("encode", "decode", "reparameterize", "vae"):
     right(name)(VAE)
 right("kl_divergence")(package_kl)
@@ -449,3 +451,37 @@ def step_with_squared_error(model, optimizer, x):
     loss.backward()
     optimizer.step()
     return loss.item()
+
+
+# --- the mini project -----------------------------------------------------------------------------
+
+
+@right("prior_grid")
+def grid_in_a_loop(side):
+    normal = Normal(0.0, 1.0)
+    shares = [(i + 0.5) / side for i in range(side)]
+    places = [normal.icdf(torch.tensor(share)).item() for share in shares]
+    return torch.tensor([(x, y) for y in reversed(places) for x in places])
+
+
+@right("principal_plane")
+def plane_by_eigenvectors(codes):
+    centre = codes.mean(dim=0)
+    _, vectors = torch.linalg.eigh((codes - centre).T @ (codes - centre))
+    return centre, -vectors.flip(1)[:, :2].T
+
+
+@right("principal_plane")
+def plane_by_pca_lowrank(codes):
+    centre = codes.mean(dim=0, keepdim=True)
+    return centre, torch.pca_lowrank(codes, q=5, niter=8)[2][:, :2].T
+
+
+@right("walk")
+def walk_in_a_loop(points, steps):
+    made = []
+    for i in range(steps):
+        position = i * (len(points) - 1) / (steps - 1)
+        leg = min(int(position), len(points) - 2)
+        made.append(torch.lerp(points[leg], points[leg + 1], position - leg))
+    return torch.stack(made)

@@ -1,13 +1,21 @@
 """Wrong answers to the exercises, as people write them, each under the name that its check must give it."""
 
 import copy
+import itertools
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vae_helpers.answers import VAE, kl_divergence, loss_function, reconstruction_loss
+from vae_helpers.answers import (
+    VAE,
+    kl_divergence,
+    loss_function,
+    prior_grid,
+    reconstruction_loss,
+    walk,
+)
 
 WRONG = []  # (check, name in the zoo, answer)
 
@@ -962,3 +970,86 @@ def step_uphill(model, optimizer, x):
     (-loss).backward()
     optimizer.step()
     return loss.item()
+
+
+# --- the mini project -----------------------------------------------------------------------------
+
+
+@wrong("prior_grid", "grid-evenly-spaced")
+def grid_linspace(side):
+    axis = torch.linspace(-2, 2, side)
+    rows, columns = torch.meshgrid(axis.flip(0), axis, indexing="ij")
+    return torch.stack([columns.flatten(), rows.flatten()], dim=1)
+
+
+@wrong("prior_grid", "grid-at-infinity")
+def grid_with_ends(side):
+    axis = torch.distributions.Normal(0.0, 1.0).icdf(torch.linspace(0, 1, side))
+    return torch.cartesian_prod(axis.flip(0), axis).flip(1)
+
+
+@wrong("prior_grid", "grid-turned")
+def grid_upside_down(side):
+    axis = torch.distributions.Normal(0.0, 1.0).icdf((torch.arange(side) + 0.5) / side)
+    return torch.cartesian_prod(axis, axis).flip(1)
+
+
+@wrong("prior_grid", "grid-turned")
+def grid_transposed(side):
+    return prior_grid(side).flip(1)
+
+
+@wrong("prior_grid", "wrong-shape")
+def grid_as_square(side):
+    return prior_grid(side).reshape(side, side, 2)
+
+
+@wrong("principal_plane", "plane-not-centred")
+def plane_from_zero(codes):
+    return codes.mean(dim=0), torch.linalg.svd(codes, full_matrices=False)[2][:2]
+
+
+@wrong("principal_plane", "plane-not-centred")
+def plane_at_zero(codes):
+    axes = torch.linalg.svd(codes - codes.mean(dim=0), full_matrices=False)[2]
+    return torch.zeros_like(codes[0]), axes[:2]
+
+
+@wrong("principal_plane", "plane-weakest")
+def plane_of_least_variance(codes):
+    _, vectors = torch.linalg.eigh(torch.cov(codes.T))
+    return codes.mean(dim=0), vectors.T[:2]
+
+
+@wrong("principal_plane", "plane-weakest")
+def plane_of_two_latents(codes):
+    return codes.mean(dim=0), torch.eye(codes.shape[1], dtype=codes.dtype)[:2]
+
+
+@wrong("principal_plane", "plane-not-orthonormal")
+def plane_with_variances(codes):
+    _, s, axes = torch.linalg.svd(codes - codes.mean(dim=0), full_matrices=False)
+    return codes.mean(dim=0), s[:2, None] * axes[:2]
+
+
+@wrong("principal_plane", "wrong-shape")
+def plane_in_columns(codes):
+    return codes.mean(dim=0), torch.linalg.svd(codes - codes.mean(dim=0))[2][:2].T
+
+
+@wrong("walk", "walk-misses-the-end")
+def walk_without_the_end(points, steps):
+    return walk(points, steps + 1)[:-1]
+
+
+@wrong("walk", "walk-skips-points")
+def walk_straight(points, steps):
+    share = torch.linspace(0, 1, steps, dtype=points.dtype)[:, None]
+    return (1 - share) * points[0] + share * points[-1]
+
+
+@wrong("walk", "wrong-shape")
+def walk_steps_for_each_leg(points, steps):
+    share = torch.linspace(0, 1, steps, dtype=points.dtype)[:, None]
+    legs = itertools.pairwise(points)
+    return torch.cat([(1 - share) * a + share * b for a, b in legs])
