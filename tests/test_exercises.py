@@ -28,6 +28,13 @@ EXERCISES = {path.stem: path for path in COMPLETE}
 BLANK = {path.stem: path for path in DERIVED}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def style_restored():
+    """The lessons set a style, which must not reach other tests."""
+    with plt.rc_context():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
