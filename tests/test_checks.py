@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import linecache
 import re
 import subprocess
 import sys
@@ -203,7 +204,7 @@ def test_an_exception_is_shown_as_the_learners_with_its_line():
 
     message = check.kl_divergence(mine).message
     assert "in your code: NameError" in message
-    assert "of mine: return mu + unknown_name" in message
+    assert "of the cell, in mine: return mu + unknown_name" in message
     assert "Python does not know this name" in message
 
 
@@ -251,15 +252,20 @@ def test_a_model_without_the_method_is_told_so():
     assert "no method encode" in check.encode(nn.Linear(3, 3)).message
 
 
+def by_hand(mu, logvar):
+    return -0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp(), dim=1)
+
+
 # --- results, hints, solutions ----------------------------------------------------------------------------
 
 
 def test_results_read_well_in_a_terminal_and_in_a_notebook():
     right, wrong = (
-        check.kl_divergence(answers.kl_divergence),
+        check.kl_divergence(by_hand),
         check.kl_divergence(lambda m, v: None),
     )
     assert repr(right) == "✓ kl_divergence: Right."
+    assert "course's own" in repr(check.kl_divergence(answers.kl_divergence))
     assert repr(wrong).startswith("✗ kl_divergence [nothing-returned]: ")
     assert max(map(len, repr(wrong).splitlines())) <= 100
     page = wrong._repr_html_()
@@ -342,13 +348,35 @@ def test_a_block_without_its_answer_is_passed_over_and_the_next_ones_too(capsys)
         raise NotImplementedError
 
     checks = type(check)()
-    with checks.if_written():
-        loss_function()
-    with checks.if_written():
-        made  # noqa: B018, F821 - it would come from the block before
-    first, second = capsys.readouterr().out.splitlines()
+    space = {"check": checks, "loss_function": loss_function}
+
+    def run(name, text):
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        exec(compile(text, name, "exec"), space)
+
+    run("<cell 1>", "with check.if_written():\n    made = loss_function()\n")
+    run("<cell 2>", "with check.if_written():\n    more = made + 1\n")
+    run("<cell 3>", "with check.if_written():\n    more\n")
+    first, second, third = capsys.readouterr().out.splitlines()
     assert "loss_function is not written yet" in first
     assert "there is no `made`" in second
+    assert "there is no `more`" in third
+    with pytest.raises(NameError, match="mode"):  # a slip of the learner's own
+        run("<cell 4>", "with check.if_written():\n    mode\n")
+    space["loss_function"] = lambda: 3
+    run("<cell 1>", "with check.if_written():\n    made = loss_function()\n")
+    del space["made"]
+    with pytest.raises(NameError, match="made"):  # it was made, and is missed for another reason
+        run("<cell 2>", "with check.if_written():\n    more = made + 1\n")
+
+
+def test_a_step_can_name_what_it_would_make(capsys):
+    checks = type(check)()
+    with checks.if_written("model"):
+        raise NotImplementedError
+    with checks.if_written():
+        model  # noqa: B018, F821
+    assert "there is no `model`" in capsys.readouterr().out
 
 
 def test_other_exceptions_are_raised_as_they_are():
@@ -385,7 +413,8 @@ def test_tries_are_kept_and_stubs_are_not(tmp_path):
     check.kl_divergence(stub)
     assert not (tmp_path / ".vae_progress.json").exists()
     check.kl_divergence(lambda mu, logvar: None)
-    check.kl_divergence(answers.kl_divergence)
+    check.kl_divergence(by_hand)
+    check.kl_divergence(answers.kl_divergence)  # not the learner's
     kept = json.loads((tmp_path / ".vae_progress.json").read_text(encoding="utf-8"))
     assert kept["checks"]["kl_divergence"] == {
         "tries": 2,

@@ -240,8 +240,9 @@ def test_taking_a_solution_out():
         derive_exercises.blank(inside)
         == f"def f(x):\n    {derive_exercises.INSIDE[0]}\n\n\nprint(f)"
     )
-    outside = "a = 1\n# BEGIN SOLUTION\nb = 2\n# END SOLUTION"
-    assert derive_exercises.blank(outside) == "\n".join(["a = 1", *derive_exercises.OUTSIDE])
+    outside = "a = 1\n# BEGIN SOLUTION b c\nb = c = 2\n# END SOLUTION"
+    lines = ["a = 1", 'with check.if_written("b", "c"):', derive_exercises.OUTSIDE[1]]
+    assert derive_exercises.blank(outside) == "\n".join(lines)
     for broken in ("# BEGIN SOLUTION\nx", "# END SOLUTION", "# BEGIN SOLUTION\n# BEGIN SOLUTION"):
         with pytest.raises(ValueError, match="SOLUTION"):
             derive_exercises.blank(broken)

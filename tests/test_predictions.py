@@ -39,6 +39,7 @@ def test_nothing_is_chosen_for_the_learner_and_nothing_kept_before_the_commit(tm
     assert guess.answer is None
     assert guess.right is None
     assert "second" not in guess.said.value  # the answer is not shown before
+    assert "Commit to a guess" in guess.said.value
     assert not (tmp_path / FILE).exists()
 
 

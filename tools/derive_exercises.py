@@ -3,8 +3,9 @@
     python tools/derive_exercises.py
 
 What stands between the lines `# BEGIN SOLUTION` and `# END SOLUTION` is taken out. Inside a function a
-`raise NotImplementedError` takes its place; elsewhere two lines that say that this step is passed over. Outputs are
-taken out, and links made to fit the folder above.
+`raise NotImplementedError` takes its place; elsewhere two lines that say that this step is passed over. The names that
+such a step would make follow the mark, as in `# BEGIN SOLUTION model losses`. Outputs are taken out, and links made
+to fit the folder above.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 BEGIN, END = "# BEGIN SOLUTION", "# END SOLUTION"
 INSIDE = ["raise NotImplementedError  # your turn: write this, and delete this line"]
 OUTSIDE = [
-    "with check.if_written():",
+    "with check.if_written({names}):",
     "    raise NotImplementedError  # your turn: put your program in place of these two lines",
 ]
 
@@ -35,13 +36,16 @@ def blank(source: str) -> str:
     inside = False
     for line in source.splitlines():
         mark = line.strip()
-        if mark in (BEGIN, END):
-            if inside == (mark == BEGIN):
+        if mark.startswith(BEGIN) or mark == END:
+            begins = mark != END
+            if inside == begins:
                 raise ValueError(f"{BEGIN} and {END} do not alternate in:\n{source}")
-            inside = mark == BEGIN
+            inside = begins
             if inside:
                 indent = line[: len(line) - len(line.lstrip())]
-                kept += [indent + text for text in (INSIDE if indent else OUTSIDE)]
+                names = ", ".join(f'"{name}"' for name in mark.removeprefix(BEGIN).split())
+                texts = INSIDE if indent else [text.format(names=names) for text in OUTSIDE]
+                kept += [indent + text for text in texts]
         elif not inside:
             kept.append(line)
     if inside:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import ast
 import html
 import inspect
+import linecache
+import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import progress
 from .judging import Verdict, judge
-from .probing import NAMES, probe
+from .probing import NAMES, place_of, probe
 from .zoo import HINTS
 
 SOURCES = {"encode": "VAE.encode", "decode": "VAE.decode", "vae": "VAE"}  # where another name
@@ -108,8 +108,12 @@ class Check:
     def __call__(self, answer: Any) -> Result:
         """Run the answer on inputs of the check's own, and say what is right or wrong about it."""
         verdict = _refused(self.name, answer) or judge(self.name, probe(self.name, answer))
-        result = Result(self, verdict.passed, verdict.attempted, verdict.diagnosis, verdict.message)
-        if result.attempted:
+        message = verdict.message
+        ours = str(getattr(answer, "__module__", "")).startswith(__package__)
+        if ours and verdict.passed:
+            message += " This is the course's own; nothing is noted as yours."
+        result = Result(self, verdict.passed, verdict.attempted, verdict.diagnosis, message)
+        if result.attempted and not ours:
             progress.record_check(self.name, result.passed, result.diagnosis)
         return result
 
@@ -118,7 +122,9 @@ class Check:
         hints = HINTS[self.name]
         number = min(self._hints_given, len(hints) - 1)
         self._hints_given += 1
-        return Text(f"Hint {number + 1} of {len(hints)}: {hints[number]}")
+        last = f" (The last hint. `check.{self.name}.solution()` shows one right answer.)"
+        text = f"Hint {number + 1} of {len(hints)}: {hints[number]}"
+        return Text(text + (last if number == len(hints) - 1 else ""))
 
     def solution(self) -> Text:
         """One right answer. Yours may look different and be as right."""
@@ -182,7 +188,7 @@ class Checks:
         self.kl_divergence, self.reconstruction_loss, self.loss_function = map(Check, NAMES[3:6])
         self.training_step, self.vae = map(Check, NAMES[6:8])
         self.prior_grid, self.principal_plane, self.walk = map(Check, NAMES[8:])
-        self._passed_over = False
+        self._missing: set[str] = set()
 
     def __getattr__(self, name: str) -> Check:
         import difflib
@@ -194,39 +200,65 @@ class Checks:
     def __repr__(self) -> str:
         return "Checks: " + ", ".join(f"check.{name}" for name in NAMES)
 
-    @contextmanager
-    def if_written(self) -> Iterator[None]:
+    def if_written(self, *makes: str) -> _IfWritten:
         """Run a block of a lesson that needs the learner's code, or pass over it with a sentence.
 
-        Passed over is what meets a `NotImplementedError`, and what then lacks a name that an earlier block would have
-        made. Everything else is raised as it is.
+        Passed over is what meets a `NotImplementedError`, and what then lacks a name that a block passed over would
+        have made: the names that it assigns, and those in `makes`. Everything else is raised as it is.
         """
-        try:
-            yield
-        except NotImplementedError as error:
-            self._passed_over = True
-            print(f"Passed over: {_where(error)} is not written yet.{_instead(_where(error))}")
-        except NameError as error:
-            if not self._passed_over:
-                raise
+        return _IfWritten(self._missing, makes)
+
+
+class _IfWritten:
+    """The block under `with check.if_written():`."""
+
+    def __init__(self, missing: set[str], makes: tuple[str, ...]) -> None:
+        self._missing, self._makes = missing, set(makes)
+
+    def __enter__(self) -> None:
+        frame = sys._getframe(1)
+        self._makes |= _assigned_in_block(frame.f_code.co_filename, frame.f_lineno)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if error is None:
+            self._missing -= self._makes
+            return False
+        if isinstance(error, NotImplementedError):
+            where = place_of(error)
+            print(f"Passed over: {where} is not written yet.{_instead(where)}")
+        elif isinstance(error, NameError) and error.name in self._missing:
             print(
                 f"Passed over: there is no `{error.name}`, because an earlier step was passed over."
             )
+        else:
+            return False
+        self._missing |= self._makes
+        return True
+
+
+def _assigned_in_block(filename: str, line: int) -> set[str]:
+    """The names that the `with` block at this line assigns."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(filename)))
+    except SyntaxError:
+        return set()
+    blocks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With) and node.lineno <= line <= (node.end_lineno or line)
+    ]
+    return {
+        node.id
+        for block in blocks
+        for node in ast.walk(block)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 OURS = (
     "VAE",
     *(name for name in NAMES if name not in ("encode", "decode", "reparameterize", "vae")),
 )
-
-
-def _where(error: BaseException) -> str:
-    """The name of the function that raised, such as VAE.encode."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    name = trace.tb_frame.f_code.co_qualname if trace is not None else "<module>"
-    return "this step" if name == "<module>" else name
 
 
 def _instead(name: str) -> str:

@@ -58,6 +58,17 @@ def _wrong(bug: str, seen: str) -> _Stop:
 NOT_ATTEMPTED = "Not attempted yet."
 
 
+def _not_attempted(record: Record, key: str) -> _Stop:
+    """Say whose blank it was that stopped the call."""
+    where = record.get(f"{key}.blank")
+    text = (
+        f"Not attempted yet: {where} is blank, or its `raise` is still there."
+        if where
+        else NOT_ATTEMPTED
+    )
+    return _Stop(text, attempted=False)
+
+
 def judge(
     name: str, record: Record, *, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> Verdict:
@@ -89,7 +100,7 @@ def _usable(record: Record, key: str, call: str, *, number: bool = False) -> Non
     """Stop unless the call under `key` gave a tensor (or, where allowed, a number)."""
     kind = str(record.get(f"{key}.kind", "not attempted"))
     if kind == "not attempted":
-        raise _Stop(NOT_ATTEMPTED, attempted=False)
+        raise _not_attempted(record, key)
     if kind == "error":
         raise _error(record, key, call)
     if kind.startswith("no method"):
@@ -110,6 +121,11 @@ def _error(record: Record, key: str, call: str) -> _Stop:
         return _wrong("fixed-batch", message)
     known = next((meaning for part, meaning in CLASSIC if part in text), "")
     return _Stop(f"{message} {known}".strip())
+
+
+def _check_graph(record: Record, keys: list[str]) -> None:
+    if not all(record.get(f"{key}.graph") for key in keys):
+        raise _wrong("loss-without-gradient", "No gradient can pass through the result.")
 
 
 def _check_inputs_kept(record: Record) -> None:
@@ -182,6 +198,7 @@ def _judge_kl(record: Record, given: Mapping[str, Array]) -> str:
     _check_kl_shapes(got, right)
     expected = {b: right[b].sum(axis=1) for b in batches}
     if all(_close(got[b], expected[b]) for b in batches):
+        _check_graph(record, list(batches))
         return ""
     first = got["mixed"].ravel()[0]
     seen = (
@@ -192,9 +209,10 @@ def _judge_kl(record: Record, given: Mapping[str, Array]) -> str:
     if all(_finite(got[b]) and _close(o, np.full_like(o, o[0]), 1e-3) for b, o in offsets.items()):
         steps = {b: offsets[b][0] / right[b].shape[1] for b in batches}
         if max(steps.values()) - min(steps.values()) < 1e-3:
+            _check_graph(record, list(batches))
             return (
-                f"It is right but for a constant of {steps['mixed']:.2g} for each latent. A constant has no gradient; "
-                "but these numbers are not 0 where q(z|x) is the prior. Different from this course in that."
+                f"Different from this course in a constant of {steps['mixed']:.2g} for each latent, without gradient. "
+                "Training is the same; but as a number it is no KL divergence, which is 0 where q(z|x) is the prior."
             )
     _name_kl_factor(got, expected, right, seen)
     for name in _kl_mistakes(np.ones(1), np.ones(1)):
@@ -326,6 +344,7 @@ def _judge_reconstruction(record: Record, given: Mapping[str, Array]) -> str:
     if not _finite(np.array([*got, float(np.asarray(record["binary"]).ravel()[0])])):
         raise _wrong("not-finite", seen)
     if _close(got, right, 1e-4):
+        _check_graph(record, batches)
         return ""
     if np.ptp(got) < 1e-9 * np.abs(got).max():
         raise _wrong("input-ignored", seen)
@@ -336,7 +355,7 @@ def _judge_reconstruction(record: Record, given: Mapping[str, Array]) -> str:
             for scale in (1.0, -1.0, 1 / PIXELS, 1 / images, 1 / (PIXELS * images)):
                 if _close(got, wrong * scale, 1e-4):
                     raise _wrong(name, seen)
-    return _other_likelihood(got, pairs, images, seen)
+    return _other_likelihood(record, got, pairs, images, seen)
 
 
 def _name_recon_factor(got: Array, right: Array, images: Array, seen: str) -> None:
@@ -346,11 +365,14 @@ def _name_recon_factor(got: Array, right: Array, images: Array, seen: str) -> No
     if _close(factors, 1 / images):
         raise _wrong("recon-averaged-over-batch", seen)
     if _close(factors, np.full_like(factors, factors[0]), 1e-4):
-        raise _wrong("recon-sign" if factors[0] < 0 else "recon-scaled", seen)
+        if factors[0] < 0:
+            raise _wrong("recon-sign", seen)
+        if abs(factors[0] - 1) > 0.02:
+            raise _wrong("recon-scaled", seen)
 
 
 def _other_likelihood(
-    got: Array, pairs: list[tuple[Array, Array]], images: Array, seen: str
+    record: Record, got: Array, pairs: list[tuple[Array, Array]], images: Array, seen: str
 ) -> str:
     """The note for a squared or an absolute error, up to a constant for each pixel; else a stop."""
     for power in (2, 1):
@@ -367,6 +389,7 @@ def _other_likelihood(
                 raise _wrong("recon-averaged-over-batch", seen)
             if weight < 0.1:
                 raise _wrong("recon-averaged", seen)
+            _check_graph(record, [str(number) for number in range(len(pairs))])
             return _likelihood_note(power, weight)
     raise _Stop(
         f"{seen} It is neither the cross-entropy nor a mistake that the course knows. Compute one pixel by hand."
@@ -432,13 +455,17 @@ def _judge_loss(record: Record, given: Mapping[str, Array]) -> str:
         f"For one batch of {LOSS_GROUPS['a'][0]} images you give {got['a'][0]:.5g}; its cross-entropy is "
         f"{recon['cross-entropy']['a'][0]:.5g} and its KL divergence {kl['right']['a'][0]:.4g} nats, both summed."
     )
+    every = [key for names in keys.values() for key in names]
     if all(_close(got[group], expected[group], 1e-5) for group in keys):
+        _check_graph(record, every)
         return ""
     for r_name, r in recon.items():
         if r_name in ("cross-entropy", "squared", "absolute"):
             fits = {group: _fit_terms(got[group], r[group], kl["right"][group]) for group in keys}
             if all(fit.residual < FITS for fit in fits.values()):
-                return _weigh(fits, r_name, seen)
+                note = _weigh(fits, r_name, seen)
+                _check_graph(record, every)
+                return note
     for r_name, r in recon.items():
         for k_name, k in kl.items():
             fits = {group: _fit_terms(got[group], r[group], k[group]) for group in keys}
@@ -506,7 +533,7 @@ def _weigh(fits: dict[str, _Fit], likelihood: str, seen: str) -> str:
     if _close(beta, 1 / latents, 5e-3):
         raise _wrong("kl-mean-over-latents", seen)
     if likelihood == "cross-entropy" and not _close(beta, np.ones(2), 1e-3):
-        _name_weight(a, b, beta, seen)
+        _name_weight(a, b, beta, images, seen)
     if likelihood != "cross-entropy":
         if (beta > 2.5).any():
             raise _wrong("kl-too-strong", seen)
@@ -524,7 +551,13 @@ def _weigh(fits: dict[str, _Fit], likelihood: str, seen: str) -> str:
     )
 
 
-def _name_weight(a: Array, b: Array, beta: Array, seen: str) -> None:
+def _name_weight(a: Array, b: Array, beta: Array, images: Array, seen: str) -> None:
+    if _close(b, np.ones(2), 1e-3) and _close(a, images, 1e-3):
+        raise _wrong(
+            "weight-on-reconstruction",
+            f"{seen} The reconstruction counts once for each image: one number was added to a tensor of one number an "
+            "image, and the result summed.",
+        )
     if _close(b, np.ones(2), 1e-3) and (a > 1).all():
         raise _wrong("weight-on-reconstruction", seen)
     if _close(beta, np.full(2, 2.0), 1e-3):
@@ -554,11 +587,17 @@ def _judge_reparameterize(record: Record, given: Mapping[str, Array]) -> str:
     if again.shape != mu.shape or many.shape != (DRAWS, len(row_mu)):
         raise _wrong("wrong-shape", f"For {DRAWS} images z has the shape {_tuple(many.shape)}.")
     if not _finite(many):
-        negative = row_v < 0
-        bug = "std-is-sqrt" if _finite(many[:, ~negative]) else "not-finite"
-        raise _wrong(bug, "Some z are not finite.")
+        positive = row_v > 0
+        rooted = _finite(many[:, positive]) and _spread_is(
+            many[:, positive].std(axis=0), np.sqrt(row_v[positive]), DRAWS
+        )
+        raise _wrong("std-is-sqrt" if rooted else "not-finite", "Some z are not finite.")
     if _close(z, mu, 1e-6):
         raise _wrong("noise-forgotten", "Every z equals its μ.")
+    if np.array_equal(z, again) and many.std(axis=0).max() < 1e-6:
+        raise _wrong(
+            "noise-forgotten", "z is the same for every draw: it follows from μ and log σ² alone."
+        )
     if np.array_equal(z, again):
         raise _wrong("noise-repeats", "Two calls with the same μ and log σ² gave the same z.")
     _judge_noise(many, row_mu, np.exp(0.5 * row_v), row_v)
@@ -664,7 +703,7 @@ def _check_made(record: Record) -> None:
     """Where a class was handed over: whether a model could be made from it."""
     kind = str(record.get("init.kind", "tensor"))
     if kind == "not attempted":
-        raise _Stop(NOT_ATTEMPTED, attempted=False)
+        raise _not_attempted(record, "init")
     if kind == "error":
         raise _error(record, "init", "Making the model")
     if kind != "tensor":
@@ -693,6 +732,11 @@ def _judge_encode(record: Record, given: Mapping[str, Array]) -> str:
         raise _wrong("wrong-shape", f"For seven images encode(x) gave the shapes {shapes}.")
     if not (_finite(mu) and _finite(logvar)):
         raise _wrong("not-finite", "encode(x) gave numbers that are not finite.")
+    for part, output in ((0, mu), (1, logvar)):
+        if f"again.{part}" in record and not _close(
+            np.asarray(record[f"again.{part}"]), output, 1e-4
+        ):
+            raise _wrong("encode-random", "Two calls on the same images gave different numbers.")
     for part, name in ((0, "mu"), (1, "logvar")):
         _check_batches(record, f".{part}", name, "encode(x)")
     if _close(mu, logvar, 1e-6):
@@ -768,6 +812,8 @@ def _judge_decode(record: Record, given: Mapping[str, Array]) -> str:
         raise _wrong("no-sigmoid", f"{reach}.")
     if both.min() > 0.499 and both.max() < 0.7312:
         raise _wrong("two-sigmoids", f"{reach}, also for codes far from 0.")
+    if str(record["gradient"]) == "no":
+        raise _wrong("decode-without-gradient", "No gradient passes from the image to z.")
     return ""
 
 
@@ -794,13 +840,10 @@ def _judge_vae(record: Record, given: Mapping[str, Array]) -> str:
 
 
 def _judge_forward(record: Record) -> str:
-    key, note = "forward", ""
-    if (
-        str(record["forward.kind"]) == "error"
-        and str(record.get("forward flat.kind")) == "3 values"
-    ):
-        key = "forward flat"
-        note = "Its forward takes flattened images, (B, 784) and not (B, 1, 28, 28): flatten them in the loop."
+    key = "forward"
+    if str(record.get("forward flat.kind")) == "3 values":
+        seen = "forward: model(x) works for images (B, 784), and not for (B, 1, 28, 28)."
+        raise _wrong("images-not-flattened", seen)
     kind = str(record[f"{key}.kind"])
     if kind == "error":
         raise _error(record, key, "forward: model(x)")
@@ -829,7 +872,14 @@ def _judge_forward(record: Record) -> str:
         raise _wrong(
             "noise-forgotten", "forward: two calls in training gave the same reconstruction."
         )
-    return note
+    for part, name in ((0, "mu"), (1, "logvar")):
+        if f"handed {name}" in record:
+            handed = np.asarray(record[f"handed {name}"])
+            if not _close(handed, np.asarray(record[f"encode/seven.{part}"]), 1e-3):
+                raise _wrong(
+                    "forward-wrong", f"forward: reparameterize got something else for {name}."
+                )
+    return ""
 
 
 # --- the training step ----------------------------------------------------------------------------
@@ -838,14 +888,23 @@ def _judge_forward(record: Record) -> str:
 def _judge_step(record: Record, given: Mapping[str, Array]) -> str:
     kind = str(record.get("first.kind", "not attempted"))
     if kind == "not attempted":
-        raise _Stop(NOT_ATTEMPTED, attempted=False)
+        raise _not_attempted(record, "first")
     if kind == "error":
         raise _error(record, "first", "training_step(model, optimizer, x)")
+    if record.get("flat only"):
+        raise _wrong(
+            "images-not-flattened",
+            "The step works for images (B, 784), and not for (B, 1, 28, 28).",
+        )
     events = [str(record[f"{key}.events"]).split() for key in ("first", "second")]
     if not int(record["second.calls"]):
         raise _wrong("model-ignored", "The step did not use the model it was given.")
-    for seen in events:
-        _check_events(seen)
+    stepped = all("step" in happened for happened in events)
+    if not stepped and np.abs(np.asarray(record["first.moved"])).max() > 0:
+        seen = "The weights moved, and the optimizer that was handed over took no step."
+        raise _wrong("optimizer-ignored", seen)
+    for happened in events:
+        _check_events(happened)
     moved = (
         np.abs(np.asarray(record["first.moved"])).max(),
         np.abs(np.asarray(record["second.moved"])).max(),
@@ -853,7 +912,7 @@ def _judge_step(record: Record, given: Mapping[str, Array]) -> str:
     if min(moved) == 0:
         raise _wrong("gradients-cleared-too-late", "A step was taken, and no weight moved.")
     _check_accumulation(record)
-    return _check_returned(record)
+    return _check_returned(record, given)
 
 
 def _check_events(events: list[str]) -> None:
@@ -882,7 +941,7 @@ def _check_accumulation(record: Record) -> None:
         )
 
 
-def _check_returned(record: Record) -> str:
+def _check_returned(record: Record, given: Mapping[str, Array]) -> str:
     kinds = {key: str(record[f"{key}.kind"]) for key in ("first", "second", "other images")}
     if "None" in kinds.values():
         raise _wrong("nothing-returned", "The step gave back None.")
@@ -910,14 +969,35 @@ def _check_returned(record: Record) -> str:
             "step-uphill",
             f"Over five steps on the same images the loss went from {walk[0]:.6g} to {walk[-1]:.6g}.",
         )
-    notes = []
+    notes = [_judge_returned_loss(record, given, first)]
     if kinds["first"] == "tensor":
         notes.append(
             "It gives back a tensor without its graph, where this course gives back a plain number."
         )
-    if record.get("flat only"):
-        notes.append("It takes flattened images, (B, 784): flatten them in the loop.")
-    return " ".join(notes)
+    return " ".join(note for note in notes if note)
+
+
+def _judge_returned_loss(record: Record, given: Mapping[str, Array], loss: float) -> str:
+    """Compare the loss that came back with the course's, and with what a slip in calling it gives."""
+    p, mu, v = (np.asarray(record[f"first.{name}"]) for name in ("recon_x", "mu", "logvar"))
+    x = given["x.0"]
+    recon, kl = _cross_entropy(p, x).sum(), _kl_terms(mu, v).sum()
+    swapped = _cross_entropy(np.clip(x, 1e-12, 1 - 1e-12), p).sum()
+    slips = {
+        "recon-swapped": swapped + kl,
+        "kl-missing": recon,
+        "recon-missing": kl,
+        "kl-swapped-arguments": recon + _kl_terms(v, mu).sum(),
+    }
+    seen = f"For {len(x)} images the loss came back as {loss:.6g}; right is {recon + kl:.6g} nats."
+    if _near(loss, recon + kl, 1e-5):
+        return ""
+    for name, value in slips.items():
+        if _near(loss, value, 1e-5):
+            raise _wrong(name, seen)
+    if _near(loss * len(x), recon + kl, 1e-5):
+        return "It gives back the mean over the images, where this course gives back the sum."
+    return f"{seen} The step is right; is it another loss, or another unit, that you mean?"
 
 
 # --- the mini project -----------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Prediction(widgets.VBox):
         assert self._limits is not None
         low, high = self._limits
         return widgets.FloatSlider(
-            value=(low + high) / 2,
+            value=low,  # an end, so that a guess left as it is does not pass for one
             min=low,
             max=high,
             step=(high - low) / 100,
@@ -148,6 +148,10 @@ class Prediction(widgets.VBox):
             if self.answer is not None:
                 self._judge()
                 self._keep()
+            else:
+                self.said.value = (
+                    "The answer is known by now. Commit to a guess, and it appears here."
+                )
 
     def _restore(self) -> None:
         """Take up what was committed before the kernel was started anew."""
@@ -163,6 +167,7 @@ class Prediction(widgets.VBox):
             return
         with _LOCK:
             self.answer, self.confidence = answer, float(confidence)
+            self.right = kept.get("right") if isinstance(kept.get("right"), bool) else None
             self.guess.value, self.sure.value = answer, round(100 * confidence)
             self._close()
             self._judge()

@@ -165,8 +165,9 @@ def _call(record: Record, key: str, function: Any, *arguments: Any) -> Any:
     """Call, and describe under `key` what came back; None if it raised."""
     try:
         value = function(*arguments)
-    except NotImplementedError:
+    except NotImplementedError as error:
         record[f"{key}.kind"] = "not attempted"
+        record[f"{key}.blank"] = place_of(error)
         return None
     except (Exception, SystemExit) as error:
         _describe_error(record, key, error)
@@ -204,32 +205,48 @@ def _describe_error(record: Record, key: str, error: BaseException) -> None:
         name = frame.filename
         if not name.startswith((here, libraries)) and "importlib" not in name:
             line = linecache.getline(name, frame.lineno or 0).strip() or (frame.line or "")
-            record[f"{key}.line"] = f"line {frame.lineno} of {frame.name}: {line}"[:300]
+            record[f"{key}.line"] = f"line {frame.lineno} of the cell, in {frame.name}: {line}"[
+                :300
+            ]
             return
+
+
+def place_of(error: BaseException) -> str:
+    """The name of the function that raised, such as VAE.encode."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_code.co_qualname if trace is not None else "<module>"
+    return "this step" if name == "<module>" else name.split("<locals>.")[-1]
+
+
+def _call_tracked(record: Record, key: str, answer: Any, given: Inputs, *names: str) -> None:
+    """Call on copies that need a gradient; note whether one would flow, and whether the copies were written into."""
+    handed = [
+        given[name].clone().requires_grad_() * 1.0 for name in names
+    ]  # no leaves, so writing shows
+    value = _call(record, key, answer, *handed)
+    if isinstance(value, Tensor) and value.requires_grad:
+        record[f"{key}.graph"] = "yes"
+    for tensor, name in zip(handed, names, strict=True):
+        _note_change(record, tensor.detach(), given[name])
 
 
 def _probe_kl(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
     for batch in ("mixed", "wide", "positive"):
-        mu, logvar = given[f"mu.{batch}"].clone(), given[f"logvar.{batch}"].clone()
-        _call(record, batch, answer, mu, logvar)
-        _note_change(record, mu, given[f"mu.{batch}"], logvar, given[f"logvar.{batch}"])
+        _call_tracked(record, batch, answer, given, f"mu.{batch}", f"logvar.{batch}")
 
 
 def _probe_reconstruction(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
     for batch in (*map(str, range(len(RECON_BATCHES))), "binary"):
-        recon_x, x = given[f"recon_x.{batch}"].clone(), given[f"x.{batch}"].clone()
-        _call(record, batch, answer, recon_x, x)
-        _note_change(record, recon_x, given[f"recon_x.{batch}"], x, given[f"x.{batch}"])
+        _call_tracked(record, batch, answer, given, f"recon_x.{batch}", f"x.{batch}")
 
 
 def _probe_loss(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
     for group in LOSS_GROUPS:
         for number in range(LOSS_CALLS):
             names = [f"{part}.{group}{number}" for part in ("recon_x", "x", "mu", "logvar")]
-            handed = [given[name].clone() for name in names]
-            _call(record, f"{group}{number}", answer, *handed)
-            for tensor, name in zip(handed, names, strict=True):
-                _note_change(record, tensor, given[name])
+            _call_tracked(record, f"{group}{number}", answer, given, *names)
 
 
 def _note_change(record: Record, *pairs: Tensor) -> None:
@@ -339,6 +356,7 @@ def _encode_with(record: Record, model: Any, x: Tensor) -> None:
         return
     _call(record, "three", encode, x[:3].clone())
     _call(record, "reversed", encode, x.flip(0))
+    _call(record, "again", encode, x)
     latents = outputs[0].shape[-1] if isinstance(outputs[0], Tensor) and outputs[0].ndim else 0
     last = _last_layers(model, latents)
     with _weights_restored(model):
@@ -361,7 +379,7 @@ def _last_layers(model: nn.Module, latents: int) -> list[nn.Linear]:
     """The layers that give mu and logvar: those of that name, or else those of a fitting width."""
     named = [getattr(model, name, None) for name in ("fc_mu", "fc_logvar")]
     layers = [layer for layer in named if isinstance(layer, nn.Linear)]
-    if layers:
+    if len(layers) == 2:
         return layers
     fitting = (latents, 2 * latents)
     return [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features in fitting]
@@ -396,6 +414,11 @@ def _decode_with(record: Record, model: Any, given: Inputs, dtype: torch.dtype) 
     _call(record, "reversed", decode, z.flip(0))
     _call(record, "again", decode, z)
     _call(record, "far", decode, 40 * z)
+    leaf = z.clone().requires_grad_()
+    with torch.enable_grad(), contextlib.suppress(RuntimeError):
+        decode(leaf).sum().backward()
+    moved = leaf.grad is not None and bool(leaf.grad.abs().max() > 0)
+    record["gradient"] = "yes" if moved else "no"
 
 
 def _latents_of(model: Any, x: Tensor) -> int:
@@ -424,16 +447,35 @@ def _probe_vae(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -
         _PROBES[name](part, model, given, dtype)
         record |= {f"{name}/{key}": value for key, value in part.items()}
     x = given["x"].to(_dtype_of(model, dtype))
+    images = x.reshape(-1, 1, 28, 28)
     with torch.no_grad(), _weights_restored(model):
-        images = x.reshape(-1, 1, 28, 28)
-        with _in_training_mode(model, False):
-            if _call(record, "forward evaluating", model, images) is None:
-                images = x
-                _call(record, "forward evaluating", model, images)
+        with _in_training_mode(model, False), _watching(record, model):
+            _call(record, "forward evaluating", model, images)
         with _in_training_mode(model):
-            if _call(record, "forward", model, x.reshape(-1, 1, 28, 28)) is None:
+            if _call(record, "forward", model, images) is None:
                 _call(record, "forward flat", model, x)
             _call(record, "forward again", model, images)
+
+
+@contextlib.contextmanager
+def _watching(record: Record, model: Any) -> Iterator[None]:
+    """Record what the model's own forward hands to its reparameterize."""
+    method = getattr(model, "reparameterize", None)
+
+    def watched(*arguments: Any, **named: Any) -> Any:
+        for name, value in (*zip(("mu", "logvar"), arguments, strict=False), *named.items()):
+            if isinstance(value, Tensor):
+                _describe(record, f"handed {name}", value)
+        return method(*arguments, **named)  # type: ignore[misc]
+
+    if method is None:
+        yield
+        return
+    model.reparameterize = watched
+    try:
+        yield
+    finally:
+        del model.reparameterize
 
 
 class _Watched(VAE):
@@ -441,6 +483,9 @@ class _Watched(VAE):
 
     def __init__(self, noise: Tensor) -> None:
         super().__init__(latent_dim=noise.shape[1], hidden_dim=8)
+        with torch.no_grad():  # q(z|x) far from the prior, so that each term of the loss shows
+            self.fc_mu.bias.fill_(1.5)
+            self.fc_logvar.bias.fill_(-1.0)
         self.noise, self.calls = noise, 0
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
@@ -489,6 +534,11 @@ class _Run:
         """Let the answer take its step, and record what happened."""
         self.events, self.gradients = "", np.zeros(0)
         before = self.flat(list(self.model.parameters()))
+        with torch.no_grad():
+            outputs = self.model(x)
+        for name, output in zip(("recon_x", "mu", "logvar"), outputs, strict=True):
+            _describe(record, f"{key}.{name}", output)
+        self.model.calls = 0
         value = _call(record, key, answer, self.model, self.optimizer, x.clone())
         record[f"{key}.events"] = self.events.strip()
         record[f"{key}.gradients"] = self.gradients

@@ -92,8 +92,7 @@ ZOO = {
         "Ask what the exponential of log σ² is.",
     ),
     "kl-logvar-is-log-sigma": Bug(
-        "The second argument was taken for log σ. It is log σ², so the spread is counted with σ in "
-        "place of √σ.",
+        "The second argument was taken for log σ. It is log σ², so σ² is counted as if it were σ.",
         "Look at the factor 2 between log σ and log σ².",
     ),
     "kl-logvar-is-std": Bug(
@@ -217,6 +216,10 @@ ZOO = {
         "The two terms are not added: how much the KL counts depends on the reconstruction.",
         "Add the two terms.",
     ),
+    "loss-without-gradient": Bug(
+        "What comes back holds no graph, so `backward` would find nothing to follow, and nothing would be learned.",
+        "Give back the tensor itself: look for `.item()`, `.detach()`, `float()` or `no_grad`.",
+    ),
     # z
     "std-is-exp-logvar": Bug(
         "exp(log σ²) is the variance σ². What scales ε is the standard deviation σ.",
@@ -247,8 +250,7 @@ ZOO = {
         "μ scales the noise and σ shifts it.", "Exchange the two: μ shifts, σ scales."
     ),
     "noise-forgotten": Bug(
-        "z is μ, always. Then σ has no effect on the image, and the VAE is an autoencoder with a fee "
-        "on it. (At "
+        "Then σ has no effect on the image, and the VAE is an autoencoder whose codes cost something. (At "
         "evaluation z = μ is a fair choice; this is the training's step.)",
         "Add σ·ε, with ε ~ N(0, 1).",
     ),
@@ -275,12 +277,11 @@ ZOO = {
         "Draw ε from N(0, 1), with nothing in front but σ.",
     ),
     "noise-one-for-batch": Bug(
-        "All images of the batch get the same ε. Each image needs its own, or the batch's gradients "
-        "share one error.",
+        "Each image needs its own, or the batch's gradients share one error.",
         "Give ε the whole shape of σ.",
     ),
     "noise-one-for-latents": Bug(
-        "All latents of an image get the same ε, so that they move together. q(z|x) has independent latents.",
+        "So they move together. q(z|x) has independent latents.",
         "Give ε the whole shape of σ.",
     ),
     "noise-repeats": Bug(
@@ -312,14 +313,11 @@ ZOO = {
         "Give each its own layer.",
     ),
     "mu-logvar-exchanged": Bug(
-        "The layer called fc_mu moves the second output, and fc_logvar the first. Everything after "
-        "it expects the mean "
-        "first.",
+        "Everything after it expects the mean first.",
         "Return mu first, then logvar.",
     ),
     "activation-on-mu": Bug(
-        "A mean may be any number. This one is bent before it is returned, and part of the plane "
-        "cannot be reached.",
+        "A mean may be any number. This one is bent before it is returned, so some values cannot be reached.",
         "Return the layer's output as it is.",
     ),
     "activation-on-logvar": Bug(
@@ -327,6 +325,11 @@ ZOO = {
         "returned; with "
         "a relu, for example, σ can never be below 1.",
         "Return the layer's output as it is.",
+    ),
+    "encode-random": Bug(
+        "In evaluation mode the same image must get the same μ and log σ². The draw belongs into reparameterize. A "
+        "dropout must be a layer, `nn.Dropout`, so that evaluation mode switches it off.",
+        "Leave random numbers out of encode.",
     ),
     "fixed-batch": Bug(
         "It works for one batch size and not for another; the last batch of an epoch is a smaller one.",
@@ -348,6 +351,10 @@ ZOO = {
     "softmax-over-pixels": Bug(
         "The pixels of an image add up to 1, as if only one of them could be lit.",
         "Each pixel has a probability of its own: end in a sigmoid.",
+    ),
+    "decode-without-gradient": Bug(
+        "The encoder learns through z, and so the image must change smoothly with z.",
+        "Look for a rounding, a threshold, `.detach()` or `no_grad`.",
     ),
     "decode-random": Bug(
         "Two calls with the same z give different images. A decoder gives p(x|z), the probabilities, "
@@ -371,7 +378,12 @@ ZOO = {
         "Clear them before `backward`, or after the step.",
     ),
     "backward-missing": Bug(
-        "No gradient is computed, so the weights stay as they are.", "Call `backward` on the loss."
+        "Without one the weights stay as they are.", "Call `backward` on the loss."
+    ),
+    "optimizer-ignored": Bug(
+        "An optimizer made anew at each step forgets its running means, and a learning rate that was set elsewhere "
+        "has no effect.",
+        "Use the optimizer that is handed over.",
     ),
     "step-missing": Bug(
         "The gradients are there, and nobody uses them: the weights stay as they are.",
@@ -395,6 +407,10 @@ ZOO = {
     "model-ignored": Bug(
         "The model that was handed over was never called.",
         "Use the arguments, not variables from another cell.",
+    ),
+    "images-not-flattened": Bug(
+        "Images come out of the DataLoader as (B, 1, 28, 28), and the layers and the loss take (B, 784).",
+        "Flatten them: `x.flatten(1)` or `x.view(-1, 784)`.",
     ),
     "forward-wrong": Bug(
         "The loss needs all three: the reconstruction, mu and logvar.",
@@ -489,14 +505,23 @@ CLASSIC = (
         "A view or reshape asks for another number of elements than there are. Is a batch size "
         "written as a number?",
     ),
+    (
+        "Boolean value of Tensor with more than one value",
+        "A tensor stands where one yes or no is asked for. `nn.ReLU(h)` makes a layer; `torch.relu(h)` applies it.",
+    ),
+    (
+        "can be converted to Python scalars",
+        "Functions of `math` take single numbers. `torch.exp` and its kin take tensors.",
+    ),
     ("NoneType", "Something is None: often a function whose `return` is missing."),
     (
         "is not defined",
-        "Python does not know this name. Run the cell that defines it, or look for a slip of the pen.",
+        "Python does not know this name. Run the cell that defines it, "
+        "look for a typing mistake, or for a `self.` that is missing in front of a layer.",
     ),
     (
         "has no attribute",
-        "Look for a slip of the pen in the name, and for a layer that __init__ does not make.",
+        "Look for a typing mistake in the name, and for a layer that __init__ does not make.",
     ),
     (
         "does not require grad",

@@ -359,13 +359,6 @@ class SigmoidByTanh(VAE):
         return 0.5 * (1 + torch.tanh(0.5 * self.fc_dec[:-1](z)))
 
 
-@right("vae", "flatten")
-class FlatImagesOnly(VAE):
-    def forward(self, x):
-        mu, logvar = self.encode(x)
-        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
-
-
 # --- training_step --------------------------------------------------------------------------------
 
 
@@ -433,17 +426,7 @@ def step_returns_detached(model, optimizer, x):
     return loss.detach()
 
 
-@right("training_step", "flatten")
-def step_on_flat_images(model, optimizer, x):
-    optimizer.zero_grad()
-    recon_x, mu, logvar = model(x)
-    loss = F.binary_cross_entropy(recon_x, x, reduction="sum") + kl_divergence(mu, logvar).sum()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
-@right("training_step")
+@right("training_step", "another loss")
 def step_with_squared_error(model, optimizer, x):
     optimizer.zero_grad()
     recon_x, flat, mu, logvar = in_order(model, x)
@@ -485,3 +468,12 @@ def walk_in_a_loop(points, steps):
         leg = min(int(position), len(points) - 2)
         made.append(torch.lerp(points[leg], points[leg + 1], position - leg))
     return torch.stack(made)
+
+
+@right("training_step", "mean over the images")
+def step_returns_mean(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item() / len(x)

@@ -1053,3 +1053,108 @@ def walk_steps_for_each_leg(points, steps):
     share = torch.linspace(0, 1, steps, dtype=points.dtype)[:, None]
     legs = itertools.pairwise(points)
     return torch.cat([(1 - share) * a + share * b for a, b in legs])
+
+
+# --- what learners wrote ---------------------------------------------------------------------------
+
+
+@wrong("reconstruction_loss", "loss-without-gradient")
+def recon_as_number(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x, reduction="sum").item()
+
+
+@wrong("kl_divergence", "loss-without-gradient")
+def kl_detached(mu, logvar):
+    return kl_divergence(mu, logvar).detach()
+
+
+@wrong("loss_function", "loss-without-gradient")
+def loss_as_number(recon_x, x, mu, logvar):
+    return loss_function(recon_x, x, mu, logvar).item()
+
+
+@wrong("loss_function", "weight-on-reconstruction")
+def loss_sum_of_broadcast(recon_x, x, mu, logvar):
+    return (reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar)).sum()
+
+
+@wrong("reparameterize", "noise-forgotten")
+def z_without_eps(mu, logvar):
+    return mu + torch.exp(0.5 * logvar)
+
+
+@wrong("encode", "encode-random")
+class EncodeDropsAlways(VAE):
+    def encode(self, x):
+        h = F.dropout(torch.relu(self.fc1(x)), 0.5)
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("decode", "decode-without-gradient")
+class DecodeRounds(VAE):
+    def decode(self, z):
+        return self.fc_dec(z).round()
+
+
+@wrong("vae", "images-not-flattened")
+class ForwardFlatOnly(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+
+@wrong("vae", "forward-wrong")
+class ForwardSwapsArguments(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.decode(self.reparameterize(logvar, mu)), mu, logvar
+
+
+@wrong("training_step", "images-not-flattened")
+def step_flat_only(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, mu, logvar = model(x)
+    loss = F.binary_cross_entropy(recon_x, x, reduction="sum") + kl_divergence(mu, logvar).sum()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "recon-swapped")
+def step_swaps_loss_arguments(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    loss = loss_function(flat, recon_x, mu, logvar)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "kl-swapped-arguments")
+def step_swaps_mu_and_logvar(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    loss = loss_function(recon_x, flat, logvar, mu)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "kl-missing")
+def step_without_kl(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, *_ = in_order(model, x)
+    loss = reconstruction_loss(recon_x, flat)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("training_step", "optimizer-ignored")
+def step_with_its_own_optimizer(model, optimizer, x):
+    own = torch.optim.SGD(model.parameters(), lr=1e-5)
+    own.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    own.step()
+    return loss.item()
