@@ -61,9 +61,9 @@ class Prediction(widgets.VBox):
         self.right: bool | None = None
         self._truth: tuple[str | float, float] | None = None
         self.guess = self._guess_widget()
-        lowest = 100 // len(choices) if choices else 10
+        lowest = 5 * round(20 / len(choices)) if choices else 10  # in %, as sure as by chance
         self.sure = widgets.IntSlider(
-            value=(lowest + 100) // 2,
+            value=70,
             min=lowest,
             max=100,
             step=5,
@@ -173,7 +173,9 @@ class Prediction(widgets.VBox):
             self._judge()
 
     def _close(self) -> None:
-        self.guess.disabled = self.sure.disabled = self.button.disabled = True
+        self.guess.disabled = self.sure.disabled = (
+            True  # not the button: the keyboard's focus would be lost
+        )
         self.button.description = "Committed"
 
     def _judge(self) -> None:
