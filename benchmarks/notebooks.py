@@ -52,7 +52,10 @@ def main() -> None:
     )
     parser.add_argument("notebooks", nargs="*", type=Path)
     folder = Path(__file__).parents[1] / "notebooks"
-    paths = parser.parse_args().notebooks or sorted(folder.glob("*.ipynb"))
+    complete = sorted((folder / "solutions").glob("*.ipynb"))
+    names = {path.name for path in complete}  # of these the learner's copies are blank
+    open_ones = [path for path in sorted(folder.glob("*.ipynb")) if path.name not in names]
+    paths = parser.parse_args().notebooks or [*open_ones, *complete]
     lessons = {}
     for path in paths:
         lessons[path.stem] = measure(path)
