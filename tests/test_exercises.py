@@ -87,9 +87,14 @@ def test_a_copy_with_no_blank_filled_is_not_attempted(stem):
     assert not any(result.passed or result.attempted for result in results), results
 
 
-def test_training_steps_of_a_blank_copy_are_passed_over_with_a_sentence(capsys):
+@pytest.mark.parametrize("stem", BLANK)
+def test_training_steps_of_a_blank_copy_are_passed_over_with_a_sentence(stem, capsys):
     space, guarded = {"display": print}, 0
-    for cell in code_cells(BLANK["07_mini_project"]):
+    for cell in code_cells(BLANK[stem]):
+        if source(cell).startswith(
+            "class Failing"
+        ):  # from here on 06 trains the course's own models
+            break
         capsys.readouterr()
         run_cell(source(cell), space)
         if source(cell).startswith("with check.if_written"):

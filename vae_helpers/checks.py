@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from . import progress
 from .judging import Verdict, judge
-from .probing import NAMES, place_of, probe
+from .probing import NAMES, is_blank, place_of, probe
 from .zoo import HINTS
 
-SOURCES = {"encode": "VAE.encode", "decode": "VAE.decode", "vae": "VAE"}  # where another name
+# where the answer has another name than its check
+SOURCES = {name: f"VAE.{name}" for name in ("encode", "decode", "reparameterize")} | {"vae": "VAE"}
 MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "not attempted": ("○", "#7F7F7F")}
 
 
@@ -165,9 +166,7 @@ def _solution(name: str) -> str:
     from . import answers
 
     target: Any = answers
-    for part in SOURCES.get(name, "VAE.reparameterize" if name == "reparameterize" else name).split(
-        "."
-    ):
+    for part in SOURCES.get(name, name).split("."):
         target = getattr(target, part)
     tree = ast.parse(textwrap.dedent(inspect.getsource(target)))
     for node in ast.walk(tree):
@@ -203,8 +202,9 @@ class Checks:
     def if_written(self, *makes: str) -> _IfWritten:
         """Run a block of a lesson that needs the learner's code, or pass over it with a sentence.
 
-        Passed over is what meets a `NotImplementedError`, and what then lacks a name that a block passed over would
-        have made: the names that it assigns, and those in `makes`. Everything else is raised as it is.
+        Passed over is what meets a blank, a `raise NotImplementedError`, and what then lacks a name that a block
+        passed over would have made: the names that it assigns, and those in `makes`. Everything else is raised as
+        it is.
         """
         return _IfWritten(self._missing, makes)
 
@@ -223,7 +223,7 @@ class _IfWritten:
         if error is None:
             self._missing -= self._makes
             return False
-        if isinstance(error, NotImplementedError):
+        if is_blank(error):
             where = place_of(error)
             print(f"Passed over: {where} is not written yet.{_instead(where)}")
         elif isinstance(error, NameError) and error.name in self._missing:
@@ -255,10 +255,7 @@ def _assigned_in_block(filename: str, line: int) -> set[str]:
     }
 
 
-OURS = (
-    "VAE",
-    *(name for name in NAMES if name not in ("encode", "decode", "reparameterize", "vae")),
-)
+OURS = ("VAE", *(name for name in NAMES if name not in SOURCES))
 
 
 def _instead(name: str) -> str:

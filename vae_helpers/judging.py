@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from . import probing
+from .models import PIXELS
 from .probing import (
     BIAS,
     DRAWS,
@@ -28,7 +29,6 @@ from .probing import (
 from .zoo import CLASSIC, ZOO
 
 Array = np.ndarray
-PIXELS = 784
 RTOL = 2e-4  # float32 sums of some thousand terms agree far better
 
 
@@ -119,7 +119,7 @@ def _error(record: Record, key: str, call: str) -> _Stop:
         message += f" It came from {where}."
     if record.get("other size.kind") == "works" or "invalid for input of size" in text:
         return _wrong("fixed-batch", message)
-    known = next((meaning for part, meaning in CLASSIC if part in text), "")
+    known = next((meaning for parts, meaning in CLASSIC if any(part in text for part in parts)), "")
     return _Stop(f"{message} {known}".strip())
 
 
@@ -215,8 +215,9 @@ def _judge_kl(record: Record, given: Mapping[str, Array]) -> str:
                 "Training is the same; but as a number it is no KL divergence, which is 0 where q(z|x) is the prior."
             )
     _name_kl_factor(got, expected, right, seen)
-    for name in _kl_mistakes(np.ones(1), np.ones(1)):
-        if _matches_mistake(name, got, given, batches):
+    mistakes = {b: _kl_mistakes(given[f"mu.{b}"], given[f"logvar.{b}"]) for b in batches}
+    for name in mistakes["mixed"]:
+        if _matches_mistake(got, {b: mistakes[b][name] for b in batches}):
             raise _wrong(name, seen)
     if not all(_finite(value) for value in got.values()):
         raise _wrong("not-finite", seen)
@@ -270,19 +271,14 @@ def _near(a: float, b: float, rtol: float = 2e-3) -> bool:
     return abs(a - b) <= rtol * abs(b)
 
 
-def _matches_mistake(
-    name: str, got: dict[str, Array], given: Mapping[str, Array], batches: tuple[str, ...]
-) -> bool:
+def _matches_mistake(got: dict[str, Array], wrong: dict[str, list[Array]]) -> bool:
     """Whether the results are those of a wrong formula, also with the ½ missing, the sign turned, or averaged."""
-    count = len(_kl_mistakes(np.ones(1), np.ones(1))[name])
-    for variant in range(count):
-        wrong = {
-            b: _kl_mistakes(given[f"mu.{b}"], given[f"logvar.{b}"])[name][variant] for b in batches
-        }
-        for factor in (1.0, 2.0, -1.0, -2.0):
-            if all(_same(got[b], factor * wrong[b].sum(axis=1)) for b in batches):
-                return True
-        if all(_same(got[b], wrong[b].mean(axis=1)) for b in batches):
+    for variant in range(len(wrong["mixed"])):
+        summed = {b: formulas[variant].sum(axis=1) for b, formulas in wrong.items()}
+        averaged = {b: formulas[variant].mean(axis=1) for b, formulas in wrong.items()}
+        if any(all(_same(got[b], f * summed[b]) for b in got) for f in (1.0, 2.0, -1.0, -2.0)):
+            return True
+        if all(_same(got[b], averaged[b]) for b in got):
             return True
     return False
 
@@ -341,17 +337,22 @@ def _judge_reconstruction(record: Record, given: Mapping[str, Array]) -> str:
     images = np.array([len(x) for _, x in pairs], dtype=float)
     right = np.array([_cross_entropy(p, x).sum() for p, x in pairs])
     seen = f"For {len(pairs[0][1])} images you give {got[0]:.4g}; their summed cross-entropy is {right[0]:.4g} nats."
-    if not _finite(np.array([*got, float(np.asarray(record["binary"]).ravel()[0])])):
+    if not _finite(got):
         raise _wrong("not-finite", seen)
     if _close(got, right, 1e-4):
+        if not _finite(np.asarray(record["binary"])):
+            raise _wrong(
+                "not-finite", "Where a pixel is exactly 0 or 1 your loss is no finite number."
+            )
         _check_graph(record, batches)
         return ""
     if np.ptp(got) < 1e-9 * np.abs(got).max():
         raise _wrong("input-ignored", seen)
     _name_recon_factor(got, right, images, seen)
-    for name, formulas in _recon_mistakes(*pairs[0]).items():
+    mistakes = [_recon_mistakes(p, x) for p, x in pairs]
+    for name, formulas in mistakes[0].items():
         for variant in range(len(formulas)):
-            wrong = np.array([_recon_mistakes(p, x)[name][variant].sum() for p, x in pairs])
+            wrong = np.array([of_pair[name][variant].sum() for of_pair in mistakes])
             for scale in (1.0, -1.0, 1 / PIXELS, 1 / images, 1 / (PIXELS * images)):
                 if _close(got, wrong * scale, 1e-4):
                     raise _wrong(name, seen)
@@ -537,6 +538,8 @@ def _weigh(fits: dict[str, _Fit], likelihood: str, seen: str) -> str:
     if likelihood != "cross-entropy":
         if (beta > 2.5).any():
             raise _wrong("kl-too-strong", seen)
+        if not _close(beta, np.full(2, beta[0]), 1e-3):  # it stands for no σ
+            raise _wrong("kl-too-weak", seen)
         return _likelihood_note(2 if likelihood == "squared" else 1, float(1 / beta[0]))
     if _close(a, 1 / images, 1e-3):
         return (
@@ -877,7 +880,8 @@ def _judge_forward(record: Record) -> str:
             handed = np.asarray(record[f"handed {name}"])
             if not _close(handed, np.asarray(record[f"encode/seven.{part}"]), 1e-3):
                 raise _wrong(
-                    "forward-wrong", f"forward: reparameterize got something else for {name}."
+                    "code-from-other-arguments",
+                    f"forward: reparameterize got something else for {name}.",
                 )
     return ""
 

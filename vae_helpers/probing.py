@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -26,10 +27,8 @@ Inputs = dict[str, Tensor]
 
 DRAWS = 100_000  # codes drawn for each of the latents below, to measure a distribution
 MU_ROW, LOGVAR_ROW = (-1.5, 0.5, 2.0, 0.8), (-2.0, 0.7, 2.0, -1.0)
-LOSS_GROUPS = {
-    "a": (4, 3),
-    "b": (6, 5),
-}  # images, latents: all different, so that a mean shows what it ran over
+# images and latents of each group of calls: all different, so that a mean shows what it ran over
+LOSS_GROUPS = {"a": (4, 3), "b": (6, 5)}
 LOSS_CALLS = 6  # for each group
 RECON_BATCHES = (5, 5, 5, 3, 3)
 GRID_SIDES, WALK_STEPS = (3, 4), (7, 10)
@@ -165,12 +164,12 @@ def _call(record: Record, key: str, function: Any, *arguments: Any) -> Any:
     """Call, and describe under `key` what came back; None if it raised."""
     try:
         value = function(*arguments)
-    except NotImplementedError as error:
-        record[f"{key}.kind"] = "not attempted"
-        record[f"{key}.blank"] = place_of(error)
-        return None
     except (Exception, SystemExit) as error:
-        _describe_error(record, key, error)
+        if is_blank(error):
+            record[f"{key}.kind"] = "not attempted"
+            record[f"{key}.blank"] = place_of(error)
+        else:
+            _describe_error(record, key, error)
         return None
     _describe(record, key, value)
     return value
@@ -211,6 +210,11 @@ def _describe_error(record: Record, key: str, error: BaseException) -> None:
             return
 
 
+def is_blank(error: BaseException) -> bool:
+    """Whether this is a blank's own `raise NotImplementedError`. PyTorch raises it too, and then says why."""
+    return isinstance(error, NotImplementedError) and not error.args
+
+
 def place_of(error: BaseException) -> str:
     """The name of the function that raised, such as VAE.encode."""
     trace = error.__traceback__
@@ -222,9 +226,8 @@ def place_of(error: BaseException) -> str:
 
 def _call_tracked(record: Record, key: str, answer: Any, given: Inputs, *names: str) -> None:
     """Call on copies that need a gradient; note whether one would flow, and whether the copies were written into."""
-    handed = [
-        given[name].clone().requires_grad_() * 1.0 for name in names
-    ]  # no leaves, so writing shows
+    # no leaves, so that writing into them shows here, and not as an exception
+    handed = [given[name].clone().requires_grad_() * 1.0 for name in names]
     value = _call(record, key, answer, *handed)
     if isinstance(value, Tensor) and value.requires_grad:
         record[f"{key}.graph"] = "yes"
@@ -270,10 +273,7 @@ def _probe_reparameterize(record: Record, answer: Any, given: Inputs, dtype: tor
 
 def _draw(record: Record, answer: Any, given: Inputs) -> None:
     mu, logvar = (given[f"{name}.small"].clone().requires_grad_() for name in ("mu", "logvar"))
-    handed = (
-        mu * 1.0,
-        logvar * 1.0,
-    )  # no leaves, so that writing into them shows here and not as an exception
+    handed = mu * 1.0, logvar * 1.0  # no leaves, as above
     z = _call(record, "small", answer, *handed)
     if not isinstance(z, Tensor):
         return
@@ -414,15 +414,23 @@ def _decode_with(record: Record, model: Any, given: Inputs, dtype: torch.dtype) 
     _call(record, "reversed", decode, z.flip(0))
     _call(record, "again", decode, z)
     _call(record, "far", decode, 40 * z)
-    leaf = z.clone().requires_grad_()
+    record["gradient"] = "no"
     with torch.enable_grad(), contextlib.suppress(RuntimeError):
-        decode(leaf).sum().backward()
-    moved = leaf.grad is not None and bool(leaf.grad.abs().max() > 0)
-    record["gradient"] = "yes" if moved else "no"
+        record["gradient"] = "yes" if _reaches(decode, z) else "no"
+
+
+def _reaches(decode: Any, z: Tensor) -> bool:
+    """Whether a gradient reaches z through decode."""
+    leaf = z.clone().requires_grad_()
+    image = decode(leaf)
+    if not image.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(image.sum(), leaf, allow_unused=True)
+    return gradient is not None and bool(gradient.abs().max() > 0)
 
 
 def _latents_of(model: Any, x: Tensor) -> int:
-    """How many latents a model has: as it says, as its encoder gives, or as its decoder takes."""
+    """How many latents a model has, by its named layers, what its encoder gives, or what it says."""
     layers = [getattr(model, "fc_mu", None), getattr(model, "fc_logvar", None)]
     widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
     if widths:
@@ -471,11 +479,8 @@ def _watching(record: Record, model: Any) -> Iterator[None]:
     if method is None:
         yield
         return
-    model.reparameterize = watched
-    try:
+    with patch.object(model, "reparameterize", watched):
         yield
-    finally:
-        del model.reparameterize
 
 
 class _Watched(VAE):
@@ -508,14 +513,15 @@ class _Run:
             self.model.load_state_dict(weights)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-5)
         self.events, self.gradients = "", np.zeros(0)
-        self._last().register_hook(lambda gradient: self._log("backward"))
+        for parameter in self.model.parameters():
+            parameter.register_hook(lambda gradient: self._log("backward"))
         self.optimizer.register_step_post_hook(lambda *_: self._look())
 
-    def _last(self) -> nn.Parameter:
-        return list(self.model.parameters())[-1]
-
     def _log(self, event: str) -> None:
-        self.events += event + " "
+        if event == "step" or not self.events.endswith(
+            "backward "
+        ):  # each parameter tells of a backward
+            self.events += event + " "
 
     def _look(self) -> None:
         self._log("step")

@@ -24,8 +24,7 @@ ZOO = {
         "Print the shape of each step on paper or in a cell, from the first line on.",
     ),
     "inputs-changed": Bug(
-        "A method whose name ends in _ writes into the tensor it is called on, and the encoder's "
-        "output is still "
+        "A method whose name ends in _ writes into the tensor it is called on, and the encoder's output is still "
         "needed: by the KL term, and by the gradient.",
         "Use the form without the _, which makes a new tensor.",
     ),
@@ -35,9 +34,8 @@ ZOO = {
     ),
     # the KL divergence
     "kl-mean-over-latents": Bug(
-        "Every latent costs something of its own. A mean makes the price of z depend on how many "
-        "latents there are, "
-        "and weakens the KL term by that factor.",
+        "Every latent costs something of its own. A mean makes the price of z depend on how many latents there "
+        "are, and weakens the KL term by that factor.",
         "Add up over the latents.",
     ),
     "kl-wrong-axis": Bug(
@@ -45,8 +43,7 @@ ZOO = {
         "Add over the latents of each image: check which axis is which.",
     ),
     "kl-over-batch": Bug(
-        "Asked for is one number for each image, so that the batch can be summed or averaged later, "
-        "in one place.",
+        "Asked for is one number for each image, so that the batch can be summed or averaged later, in one place.",
         "Reduce over the latents only.",
     ),
     "kl-not-summed": Bug(
@@ -54,15 +51,13 @@ ZOO = {
         "Add them up for each image.",
     ),
     "kl-sign": Bug(
-        "A KL divergence is never negative. With the sign turned, training is paid for moving q(z|x) "
-        "away from the "
-        "prior, without end: the loss falls to −∞.",
+        "A KL divergence is never negative. With the sign turned, training is paid for moving q(z|x) away from "
+        "the prior, without end: the loss falls to −∞.",
         "Turn the sign of the whole term.",
     ),
     "kl-half-missing": Bug(
-        "It is twice the KL divergence, as with a β of 2. Either the factor in front was forgotten, "
-        "or the term was "
-        "added twice.",
+        "It is twice the KL divergence, as with a β of 2. Either the factor in front was forgotten, or the term "
+        "was added twice.",
         "Look at the factor in front of the sum.",
     ),
     "kl-mu-not-squared": Bug(
@@ -74,9 +69,8 @@ ZOO = {
         "Ask what the exponential of log σ² is.",
     ),
     "kl-sigma-cancels": Bug(
-        "The formula holds both σ² and its logarithm. Here both are the same number, and cancel: the "
-        "spread of q(z|x) "
-        "costs nothing.",
+        "The formula holds both σ² and its logarithm. Here both are the same number, and cancel: the spread of "
+        "q(z|x) costs nothing.",
         "One of the two is what the encoder gives; the other needs an exponential.",
     ),
     "kl-exponential-misplaced": Bug(
@@ -133,15 +127,13 @@ ZOO = {
     ),
     # the reconstruction
     "recon-averaged": Bug(
-        "The mean over the pixels makes the image weigh as much as one pixel. The KL term then has "
-        "its way: all "
+        "The mean over the pixels makes the image weigh as much as one pixel. The KL term then has its way: all "
         "reconstructions become one blur, and the KL goes to 0.",
         "Add up over the pixels; the function you use has an option for it.",
     ),
     "recon-averaged-over-batch": Bug(
-        "The reconstruction is divided by the number of images. Beside a KL term that is summed over "
-        "them, this makes "
-        "the KL term heavier, by a factor that depends on the batch size.",
+        "The reconstruction is divided by the number of images. Beside a KL term that is summed over them, this "
+        "makes the KL term heavier, by a factor that depends on the batch size.",
         "Sum over the batch, as the KL term will be.",
     ),
     "recon-scaled": Bug(
@@ -160,9 +152,8 @@ ZOO = {
         "Turn the sign.",
     ),
     "recon-swapped": Bug(
-        "The cross-entropy is not symmetric: the first argument is the prediction, the second the "
-        "target. Exchanged, "
-        "it takes the logarithm of the image, whose pixels are mostly 0.",
+        "The cross-entropy is not symmetric: the first argument is the prediction, the second the target. "
+        "Exchanged, it takes the logarithm of the image, whose pixels are mostly 0.",
         "Exchange the two arguments.",
     ),
     "recon-half-missing": Bug(
@@ -170,16 +161,14 @@ ZOO = {
         "A pixel that is dark must count too: the cross-entropy has two terms.",
     ),
     "two-sigmoids": Bug(
-        "A second sigmoid is applied to what are probabilities already. It squeezes them into [0.5, "
-        "0.73]: no pixel "
-        "can be black. (A loss that takes logits is right where decode gives logits. Here it gives "
+        "A second sigmoid is applied to what are probabilities already. It squeezes them into [0.5, 0.73]: no "
+        "pixel can be black. (A loss that takes logits is right where decode gives logits. Here it gives "
         "probabilities.)",
         "Keep one sigmoid, in the decoder, and the loss that takes probabilities.",
     ),
     "targets-rescaled": Bug(
-        "The images were shifted or scaled, so that the targets leave [0, 1]. A cross-entropy has no "
-        "meaning there: "
-        "it can fall below 0.",
+        "The images were shifted or scaled, so that the targets leave [0, 1]. A cross-entropy has no meaning "
+        "there: it can fall below 0.",
         "Leave the images as they are, in [0, 1].",
     ),
     # the loss as a whole
@@ -207,9 +196,8 @@ ZOO = {
         "Without it nothing asks z to know the image.", "Add the reconstruction term."
     ),
     "weight-on-reconstruction": Bug(
-        "The weight stands on the reconstruction, where it acts as a β below 1. Multiplied there or "
-        "divided here, "
-        "only the ratio of the two terms counts.",
+        "The weight stands on the reconstruction, where it acts as a β below 1. Multiplied there or divided "
+        "here, only the ratio of the two terms counts.",
         "Weight the KL term, and by 1 in this exercise.",
     ),
     "terms-multiplied": Bug(
@@ -230,9 +218,8 @@ ZOO = {
         "Turn log σ² into σ first.",
     ),
     "std-is-softplus": Bug(
-        "Softplus is a good way to make a positive number, and with a KL term that takes it the same "
-        "way it would be "
-        "right. In this course the second output is log σ², and the KL term takes it so.",
+        "Softplus is a good way to make a positive number, and with a KL term that takes it the same way it "
+        "would be right. In this course the second output is log σ², and the KL term takes it so.",
         "Turn log σ² into σ as its name says.",
     ),
     "std-is-sqrt": Bug(
@@ -255,9 +242,8 @@ ZOO = {
         "Add σ·ε, with ε ~ N(0, 1).",
     ),
     "noise-uniform": Bug(
-        "ε is uniform, not normal: `rand` for `randn`, for example. Then q(z|x) is no Gaussian, and "
-        "the KL formula is that of another "
-        "distribution.",
+        "ε is uniform, not normal: `rand` for `randn`, for example. Then q(z|x) is no Gaussian, and the KL "
+        "formula is that of another distribution.",
         "Draw ε from the standard normal.",
     ),
     "noise-not-normal": Bug(
@@ -285,8 +271,8 @@ ZOO = {
         "Give ε the whole shape of σ.",
     ),
     "noise-repeats": Bug(
-        "Each call draws the same ε: the random numbers are seeded inside. The decoder then learns "
-        "one fixed noise.",
+        "Each call draws the same ε: the random numbers are seeded inside. The decoder then learns one fixed "
+        "noise.",
         "Seed once, outside.",
     ),
     "gradient-to-mu-lost": Bug(
@@ -308,8 +294,8 @@ ZOO = {
         "Return two tensors: mu and logvar.",
     ),
     "one-layer-for-both": Bug(
-        "μ and log σ² come from the same layer, so they are the same numbers: an image at μ = 3 "
-        "would be unsure, one at −3 sure.",
+        "μ and log σ² come from the same layer, so they are the same numbers: an image at μ = 3 would be unsure, "
+        "one at −3 sure.",
         "Give each its own layer.",
     ),
     "mu-logvar-exchanged": Bug(
@@ -321,14 +307,13 @@ ZOO = {
         "Return the layer's output as it is.",
     ),
     "activation-on-logvar": Bug(
-        "A log-variance may be any number, which is why it is the log. This one is bent before it is "
-        "returned; with "
-        "a relu, for example, σ can never be below 1.",
+        "A log-variance may be any number, which is why it is the log. This one is bent before it is returned; "
+        "with a relu, for example, σ can never be below 1.",
         "Return the layer's output as it is.",
     ),
     "encode-random": Bug(
-        "In evaluation mode the same image must get the same μ and log σ². The draw belongs into reparameterize. A "
-        "dropout must be a layer, `nn.Dropout`, so that evaluation mode switches it off.",
+        "In evaluation mode the same image must get the same μ and log σ². The draw belongs into reparameterize. "
+        "A dropout must be a layer, `nn.Dropout`, so that evaluation mode switches it off.",
         "Leave random numbers out of encode.",
     ),
     "fixed-batch": Bug(
@@ -343,9 +328,8 @@ ZOO = {
         "Different inputs give the same output.", "Use the argument, and each layer's result."
     ),
     "no-sigmoid": Bug(
-        "A probability lies between 0 and 1. (Numbers of any size, logits, are right with a loss "
-        "that takes logits; here "
-        "`decode` promises probabilities.)",
+        "A probability lies between 0 and 1. (Numbers of any size, logits, are right with a loss that takes "
+        "logits; here `decode` promises probabilities.)",
         "End in a sigmoid.",
     ),
     "softmax-over-pixels": Bug(
@@ -357,15 +341,13 @@ ZOO = {
         "Look for a rounding, a threshold, `.detach()` or `no_grad`.",
     ),
     "decode-random": Bug(
-        "Two calls with the same z give different images. A decoder gives p(x|z), the probabilities, "
-        "which are the same "
-        "each time; pixels are drawn from them elsewhere, if at all.",
+        "Two calls with the same z give different images. A decoder gives p(x|z), the probabilities, which are "
+        "the same each time; pixels are drawn from them elsewhere, if at all.",
         "Leave the drawing of random numbers to reparameterize.",
     ),
     # the training step
     "zero-grad-forgotten": Bug(
-        "`backward` adds to the gradients that are there. Without clearing them each step follows "
-        "the sum of all "
+        "`backward` adds to the gradients that are there. Without clearing them each step follows the sum of all "
         "steps before.",
         "Clear the gradients once a step.",
     ),
@@ -381,8 +363,8 @@ ZOO = {
         "Without one the weights stay as they are.", "Call `backward` on the loss."
     ),
     "optimizer-ignored": Bug(
-        "An optimizer made anew at each step forgets its running means, and a learning rate that was set elsewhere "
-        "has no effect.",
+        "An optimizer made anew at each step forgets its running means, and a learning rate that was set "
+        "elsewhere has no effect.",
         "Use the optimizer that is handed over.",
     ),
     "step-missing": Bug(
@@ -395,9 +377,8 @@ ZOO = {
     ),
     "steps-too-many": Bug("One call should take one step.", "Take one step for a batch."),
     "loss-keeps-graph": Bug(
-        "The loss still holds the graph of its computation. Adding such losses up over an epoch "
-        "keeps every batch's "
-        "graph in memory.",
+        "The loss still holds the graph of its computation. Adding such losses up over an epoch keeps every "
+        "batch's graph in memory.",
         "Return a plain number: `.item()` gives it.",
     ),
     "batch-ignored": Bug(
@@ -412,14 +393,18 @@ ZOO = {
         "Images come out of the DataLoader as (B, 1, 28, 28), and the layers and the loss take (B, 784).",
         "Flatten them: `x.flatten(1)` or `x.view(-1, 784)`.",
     ),
+    "code-from-other-arguments": Bug(
+        "The code must be drawn from the q(z|x) that the KL term charges for.",
+        "Hand mu and logvar to reparameterize, in this order.",
+    ),
     "forward-wrong": Bug(
         "The loss needs all three: the reconstruction, mu and logvar.",
         "Return the reconstruction, mu and logvar, in this order.",
     ),
     # the mini project
     "grid-evenly-spaced": Bug(
-        "The steps are equal in z. Then the outer pictures stand for codes that the prior almost never draws, and the "
-        "crowded middle gets few.",
+        "The steps are equal in z. Then the outer pictures stand for codes that the prior almost never draws, "
+        "and the crowded middle gets few.",
         "Make the steps equal in the share of the prior. The normal distribution's icdf turns shares into codes.",
     ),
     "grid-at-infinity": Bug(
@@ -454,90 +439,83 @@ ZOO = {
 # What Python and PyTorch say when something classic went wrong, and what it means.
 CLASSIC = (
     (
-        "mat1 and mat2 shapes",
-        "A layer got a tensor of another width than it was made for. Images must be flattened to (B, "
-        "784) before a linear layer, and each layer takes what the one before gives.",
+        ("mat1 and mat2 shapes",),
+        "A layer got a tensor of another width than it was made for. Images must be flattened to (B, 784) before "
+        "a linear layer, and each layer takes what the one before gives.",
     ),
     (
-        "must match the size of tensor",
+        (
+            "must match the size of tensor",
+            "shapes cannot be broadcast",
+        ),
         "Two tensors of different shapes met in one operation. Print both shapes just before this line.",
     ),
     (
-        "shapes cannot be broadcast",
-        "Two tensors of different shapes met in one operation. Print both shapes just before this line.",
+        ("modified by an inplace operation",),
+        "A tensor that the gradient still needs was overwritten, by a method with _ at its end or by +=. Make a "
+        "new tensor instead.",
     ),
     (
-        "modified by an inplace operation",
-        "A tensor that the gradient still needs was overwritten, by a method with _ at its end or by "
-        "+=. Make a new tensor instead.",
-    ),
-    (
-        "leaf Variable that requires grad",
+        ("leaf Variable that requires grad",),
         "A weight or an input was overwritten in place. Make a new tensor instead.",
     ),
     (
-        "must have the same dtype",
-        "float32 and float64 met. PyTorch makes float32, NumPy float64; `.float()` or dtype=mu.dtype "
-        "brings them together.",
+        (
+            "must have the same dtype",
+            "expected scalar type",
+            "Found dtype",
+        ),
+        "float32 and float64 met. PyTorch makes float32, NumPy float64; `.float()` or dtype=mu.dtype brings them "
+        "together.",
     ),
     (
-        "expected scalar type",
-        "float32 and float64 met. PyTorch makes float32, NumPy float64; `.float()` or dtype=mu.dtype "
-        "brings them together.",
+        ("all elements of input should be between 0 and 1",),
+        "The prediction of binary_cross_entropy must be a probability. Is it the first argument, and does the "
+        "decoder end in a sigmoid?",
     ),
     (
-        "Found dtype",
-        "float32 and float64 met. PyTorch makes float32, NumPy float64; `.float()` or dtype=mu.dtype "
-        "brings them together.",
+        ("all elements of target should be between 0 and 1",),
+        "The target of binary_cross_entropy must be an image in [0, 1]. Is it the second argument, and was it "
+        "left as it is?",
     ),
     (
-        "all elements of input should be between 0 and 1",
-        "The prediction of binary_cross_entropy must be a probability. Is it the first argument, and "
-        "does the decoder end in a sigmoid?",
+        ("invalid for input of size",),
+        "A view or reshape asks for another number of elements than there are. Is a batch size written as a "
+        "number?",
     ),
     (
-        "all elements of target should be between 0 and 1",
-        "The target of binary_cross_entropy must be an image in [0, 1]. Is it the second argument, "
-        "and was it left as it is?",
-    ),
-    (
-        "invalid for input of size",
-        "A view or reshape asks for another number of elements than there are. Is a batch size "
-        "written as a number?",
-    ),
-    (
-        "Boolean value of Tensor with more than one value",
+        ("Boolean value of Tensor with more than one value",),
         "A tensor stands where one yes or no is asked for. `nn.ReLU(h)` makes a layer; `torch.relu(h)` applies it.",
     ),
     (
-        "can be converted to Python scalars",
+        ("can be converted to Python scalars",),
         "Functions of `math` take single numbers. `torch.exp` and its kin take tensors.",
     ),
-    ("NoneType", "Something is None: often a function whose `return` is missing."),
+    (("NoneType",), "Something is None: often a function whose `return` is missing."),
     (
-        "is not defined",
-        "Python does not know this name. Run the cell that defines it, "
-        "look for a typing mistake, or for a `self.` that is missing in front of a layer.",
+        ("is not defined",),
+        "Python does not know this name. Run the cell that defines it, look for a typing mistake, or for a "
+        "`self.` that is missing in front of a layer.",
     ),
     (
-        "has no attribute",
+        ("has no attribute",),
         "Look for a typing mistake in the name, and for a layer that __init__ does not make.",
     ),
     (
-        "does not require grad",
-        "The loss hangs on no weight: somewhere on the way the gradient was cut, by `.detach()`, "
-        "`.item()` or `no_grad`.",
+        ("does not require grad",),
+        "The loss hangs on no weight: somewhere on the way the gradient was cut, by `.detach()`, `.item()` or "
+        "`no_grad`.",
     ),
     (
-        "grad can be implicitly created only for scalar",
+        ("grad can be implicitly created only for scalar",),
         "`backward` starts from one number. Sum the loss over the batch first.",
     ),
     (
-        "backward through the graph a second time",
+        ("backward through the graph a second time",),
         "The same graph was used twice. Compute the loss anew for each step.",
     ),
     (
-        "positional argument",
+        ("positional argument",),
         "The function takes another number of arguments than it is called with; the exercise says how.",
     ),
 )
@@ -547,8 +525,7 @@ HINTS = {
     "encode": (
         "The encoder is one hidden layer with two layers on top of it, side by side.",
         "The hidden layer is followed by a relu. The two layers on top are followed by nothing.",
-        "Apply fc1 and torch.relu to x; call the result h. Return fc_mu of h and fc_logvar of h, as "
-        "two tensors.",
+        "Apply fc1 and torch.relu to x; call the result h. Return fc_mu of h and fc_logvar of h, as two tensors.",
     ),
     "decode": (
         "The decoder takes z alone: neither the image nor mu.",
@@ -567,10 +544,10 @@ HINTS = {
     ),
     "reconstruction_loss": (
         "The decoder gives a probability for each pixel. The loss says how badly these predict the image.",
-        "torch.nn.functional has the binary cross-entropy. Its first argument is the prediction, its "
-        "second the target.",
-        "Its option `reduction` decides between a mean, a sum, and no reduction. Here all pixels of "
-        "all images are added.",
+        "torch.nn.functional has the binary cross-entropy. Its first argument is the prediction, its second the "
+        "target.",
+        "Its option `reduction` decides between a mean, a sum, and no reduction. Here all pixels of all images "
+        "are added.",
     ),
     "loss_function": (
         "It is the sum of two terms that you have already written.",
@@ -580,8 +557,8 @@ HINTS = {
     "training_step": (
         "A step has an order: old gradients away, loss, new gradients, step.",
         "The model returns what the loss function takes, except for x.",
-        "optimizer.zero_grad(), then the model, the loss, loss.backward(), optimizer.step(); and "
-        "loss.item() is a plain number.",
+        "optimizer.zero_grad(), then the model, the loss, loss.backward(), optimizer.step(); and loss.item() is "
+        "a plain number.",
     ),
     "vae": (
         "The class has four methods: encode, reparameterize, decode, and forward, which calls the other three.",
@@ -591,7 +568,8 @@ HINTS = {
     "prior_grid": (
         "Each row and each column of the grid stands for the same share of the prior: 1/side of it.",
         "torch.distributions.Normal(0.0, 1.0).icdf turns a share, such as 0.5, into a code, such as 0.",
-        "Turn the shares (i + ½)/side into one list of numbers. Combine it with itself, the second coordinate flipped.",
+        "Turn the shares (i + ½)/side into one list of numbers. Combine it with itself, the second coordinate "
+        "flipped.",
     ),
     "principal_plane": (
         "You look for the two directions, at right angles, along which the codes spread most.",
@@ -601,7 +579,7 @@ HINTS = {
     "walk": (
         "Number the points 0, 1, 2, … and let a position run from 0 to the last number in equal steps.",
         "At the position 1.25 you are a quarter of the way from point 1 to point 2.",
-        "Split each position into its whole part and the rest, and mix the two neighbouring points. At the very end "
-        "there is no next point: clamp the whole part.",
+        "Split each position into its whole part and the rest, and mix the two neighbouring points. At the very "
+        "end there is no next point: clamp the whole part.",
     ),
 }

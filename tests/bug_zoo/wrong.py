@@ -1103,7 +1103,7 @@ class ForwardFlatOnly(VAE):
         return self.decode(self.reparameterize(mu, logvar)), mu, logvar
 
 
-@wrong("vae", "forward-wrong")
+@wrong("vae", "code-from-other-arguments")
 class ForwardSwapsArguments(VAE):
     def forward(self, x):
         mu, logvar = self.encode(x.flatten(1))
@@ -1158,3 +1158,46 @@ def step_with_its_own_optimizer(model, optimizer, x):
     loss.backward()
     own.step()
     return loss.item()
+
+
+@wrong("vae", "code-from-other-arguments")
+class ForwardIgnoresLogvar(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.decode(self.reparameterize(mu, torch.zeros_like(mu))), mu, logvar
+
+
+@wrong("loss_function", "kl-too-weak")
+def loss_squared_kl_batch_mean(recon_x, x, mu, logvar):
+    return F.mse_loss(recon_x, x, reduction="sum") + kl_divergence(mu, logvar).mean()
+
+
+@wrong("reconstruction_loss", "recon-swapped")
+def recon_swapped_by_hand(recon_x, x):
+    return -(recon_x * torch.log(x) + (1 - recon_x) * torch.log(1 - x)).sum()
+
+
+@wrong("reconstruction_loss", "not-finite")
+def recon_of_binary_pixels_is_nan(recon_x, x):
+    entropy = (x * x.log() + (1 - x) * (1 - x).log()).sum()  # 0 · log 0
+    return F.binary_cross_entropy(recon_x, x, reduction="sum") + entropy - entropy
+
+
+@wrong("training_step", "recon-missing")
+def step_without_reconstruction(model, optimizer, x):
+    optimizer.zero_grad()
+    _, _, mu, logvar = in_order(model, x)
+    loss = kl_divergence(mu, logvar).sum()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("reparameterize", "std-is-softplus")
+def z_softplus_for_variance(mu, logvar):
+    return mu + F.softplus(logvar).sqrt() * torch.randn_like(mu)
+
+
+@wrong("reparameterize", "std-sign")
+def z_precision_for_std(mu, logvar):
+    return mu + torch.exp(-logvar) * torch.randn_like(mu)
