@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers import VAE, Autoencoder, loss_function
+from vae_helpers import GAN, VAE, Autoencoder, Classifier, ConditionalVAE, loss_function
 
 
 class Written(nn.Module):
@@ -101,3 +101,83 @@ def test_reparameterize_lets_both_gradients_through():
 def test_bad_sizes(arguments, error):
     with pytest.raises(error, match="must be"):
         VAE(**arguments)
+
+
+# --- the conditional VAE ------------------------------------------------------------------------
+
+
+def conditional():
+    torch.manual_seed(0)
+    return ConditionalVAE(latent_dim=3, hidden_dim=8, classes=4)
+
+
+def test_labels_enter_the_conditional_vae_as_one_hot_inputs():
+    model, x, labels = conditional(), torch.rand(5, 1, 28, 28), torch.tensor([0, 3, 1, 1, 2])
+    eye = torch.eye(4)[labels]
+    h = torch.relu(model.fc1(torch.cat([x.flatten(1), eye], dim=1)))
+    mu, logvar = model.encode(x, labels)
+    torch.testing.assert_close((mu, logvar), (model.fc_mu(h), model.fc_logvar(h)))
+    torch.testing.assert_close(model.decode(mu, labels), model.fc_dec(torch.cat([mu, eye], dim=1)))
+    torch.manual_seed(1)
+    recon_x, *rest = model(x, labels)
+    torch.manual_seed(1)
+    z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+    torch.testing.assert_close((recon_x, *rest), (model.decode(z, labels), mu, logvar))
+
+
+@torch.no_grad()
+def test_given_labels_it_is_a_vae():
+    model, x, labels = conditional(), torch.rand(5, 784), torch.tensor([0, 3, 1, 1, 2])
+    view, z = model.given(labels), torch.randn(10, 3)
+    for row in range(5):
+        one = model.given(int(labels[row]))
+        torch.testing.assert_close(view.encode(x)[0][row], one.encode(x[row : row + 1])[0][0])
+        for again in (row, row + 5):  # twice as many codes: the labels start again
+            torch.testing.assert_close(view.decode(z)[again], one.decode(z[again : again + 1])[0])
+    torch.testing.assert_close(view.decode(z), torch.sigmoid(view.decode_logits(z)))
+    assert {id(p) for p in view.parameters()} == {id(p) for p in model.parameters()}
+    assert not torch.equal(model.decode(z, 0), model.decode(z, 1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "words"),
+    [
+        (4, ValueError, "from 0 to 3"),
+        (torch.tensor([0, -1]), ValueError, "from -1 to 0"),
+        (torch.tensor([0.0, 1.0]), TypeError, "whole numbers"),
+        (torch.eye(4).long(), ValueError, "shape"),
+        (torch.tensor([1, 2, 3]), ValueError, "3 labels for 2 rows"),
+    ],
+)
+def test_bad_labels(labels, error, words):
+    with pytest.raises(error, match=words):
+        conditional().decode(torch.zeros(2, 3), labels)
+
+
+# --- the GAN and the classifier -----------------------------------------------------------------
+
+
+def test_the_gan_has_about_as_many_weights_as_the_vae():
+    gan, vae = (sum(p.numel() for p in model.parameters()) for model in (GAN(), VAE()))
+    assert gan == 659_885
+    assert abs(gan / vae - 1) < 0.02
+
+
+def test_the_shapes_of_the_gan():
+    gan = GAN(latent_dim=5, hidden_dim=8)
+    images = gan(torch.randn(6, 5))
+    assert images.shape == (6, 784)
+    assert 0 <= images.min() <= images.max() <= 1
+    assert gan.discriminate(images).shape == (6,)
+    assert gan.discriminate(torch.rand(6, 1, 28, 28)).shape == (6,)
+    with pytest.raises(ValueError, match="hidden_dim"):
+        GAN(hidden_dim=0)
+
+
+def test_the_classifiers_features_are_what_its_last_layer_sees():
+    torch.manual_seed(0)
+    model, x = Classifier(classes=7), torch.rand(3, 784)
+    features = model.features(x)
+    assert features.shape == (3, 84)
+    assert features.min() >= 0
+    torch.testing.assert_close(model(x.reshape(3, 1, 28, 28)), model.out(features))

@@ -22,7 +22,7 @@ PACKAGE = ROOT / "vae_helpers"
 MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glob("*.py")}
 # Lowest first; a module imports only from lower floors, or from its own.
 FLOORS = [
-    {"objectives", "models", "data", "progress", "zoo", "answers"},
+    {"objectives", "models", "latents", "data", "progress", "zoo", "answers"},
     {"pretrained", "training", "evaluation", "probing", "judging"},
     {"figures", "widgets", "checks", "predictions", "report"},
     {"grading"},

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from vae_helpers import (
     active_units,
     bernoulli_log_likelihood,
+    class_coverage,
     kl_divergence,
     load_images,
     load_pretrained,
@@ -30,6 +31,10 @@ def test_the_lessons_models_are_there():
         "autoencoder-mnist-2",
         "vae-mnist-beta-0",
         "vae-mnist-beta-10",
+        "conditional-vae-mnist-20",
+        "gan-mnist-20",
+        "classifier-mnist",
+        "classifier-fashion",
     } <= set(NAMES)
 
 
@@ -38,7 +43,8 @@ def test_it_loads_ready_for_use(name):
     model, info = load_pretrained(name), pretrained_info(name)
     assert not model.training
     assert type(model).__name__ == info["model"]
-    assert model.latent_dim == info["arguments"]["latent_dim"]
+    for argument, value in info["arguments"].items():
+        assert getattr(model, argument, value) == value
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in model.parameters())
     assert (pretrained.WEIGHTS / f"{name}.safetensors").stat().st_size <= 3_000_000
 
@@ -51,13 +57,18 @@ def test_its_record_says_how_it_was_trained(name):
     assert {"epochs", "batch_size", "lr", "seed", "date", "versions", "data"} <= set(info)
 
 
-@each
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if "loss" in pretrained_info(name)["test"]]
+)
 @torch.no_grad()
 def test_its_test_loss_is_the_recorded_one(name):
     """On the embedded test images, a fifth of those of the record: within four standard errors."""
     model, info = load_pretrained(name), pretrained_info(name)
-    x = load_images(info["data"]).test_x
+    images = load_images(info["data"])
+    x = images.test_x
     torch.manual_seed(0)
+    if info["model"] == "ConditionalVAE":
+        model = model.given(images.test_y)
     if info["model"] == "Autoencoder":
         losses = -bernoulli_log_likelihood(model(x), x)
     else:
@@ -66,6 +77,41 @@ def test_its_test_loss_is_the_recorded_one(name):
     error = losses.std() / len(losses) ** 0.5
     assert abs(losses.mean() - info["test"]["loss"]) < 4 * error
     assert error < 0.02 * losses.mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("classifier-mnist", 0.99), ("classifier-fashion", 0.90)]
+)
+@torch.no_grad()
+def test_the_classifiers_are_right_as_often_as_recorded(name, least):
+    """On a fifth of the record's images: within four standard errors."""
+    classifier, info = load_pretrained(name), pretrained_info(name)
+    images = load_images(info["data"])
+    accuracy = (classifier(images.test_x).argmax(dim=1) == images.test_y).float().mean().item()
+    recorded = info["test"]["accuracy"]
+    assert recorded >= least
+    assert abs(accuracy - recorded) < 4 * (recorded * (1 - recorded) / len(images.test_x)) ** 0.5
+
+
+@torch.no_grad()
+def test_the_conditional_vae_draws_the_digit_that_it_is_asked_for():
+    model, classifier = (
+        load_pretrained("conditional-vae-mnist-20"),
+        load_pretrained("classifier-mnist"),
+    )
+    asked = torch.arange(1_000) % 10
+    torch.manual_seed(0)
+    drawn = model.decode(torch.randn(1_000, model.latent_dim), asked)
+    assert (classifier(drawn).argmax(dim=1) == asked).float().mean() >= 0.95
+
+
+@torch.no_grad()
+def test_the_gan_draws_all_ten_digits():
+    torch.manual_seed(0)
+    drawn = load_pretrained("gan-mnist-20").decode(torch.randn(2_000, 20))
+    logits = load_pretrained("classifier-mnist")(drawn)
+    assert class_coverage(logits.argmax(dim=1)) > 8
+    assert logits.softmax(dim=1).amax(dim=1).mean() > 0.85
 
 
 def test_the_record_of_active_units(digits):

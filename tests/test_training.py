@@ -2,13 +2,14 @@
 
 import copy
 import math
+import re
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vae_helpers import VAE, Autoencoder, fit, loss_function
+from vae_helpers import GAN, VAE, Autoencoder, ConditionalVAE, fit, fit_gan, loss_function
 from vae_helpers import objectives as ob
 from vae_helpers.training import model_lock
 
@@ -349,3 +350,146 @@ def test_bad_arguments(x, change, error, words):
         fit(model, settings.pop("train_x"), **settings)
     if before is not None:
         assert same_weights(model, before)
+
+
+# --- a conditional model ------------------------------------------------------------------------
+
+
+def test_a_conditional_vae_is_trained_with_each_images_own_label(digits):
+    x, labels = digits.train_x[:600], digits.train_y[:600]
+    models = [small(kind=ConditionalVAE) for _ in range(3)]
+    by_hand = models[0]
+    train(models[1], x, epochs=2, labels=labels, objective=loss_function)
+    train(models[2], x, epochs=2, labels=labels)
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    optimizer = torch.optim.Adam(by_hand.parameters(), lr=1e-3)
+    for _ in range(2):
+        for batch in torch.randperm(600).split(128):
+            images = x[batch].flatten(1)
+            outputs = by_hand(images, labels[batch])
+            optimizer.zero_grad()
+            (loss_function(outputs[0], images, *outputs[1:]) / len(batch)).backward()
+            optimizer.step()
+    for model in models[1:]:
+        for p, q in zip(model.parameters(), by_hand.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-5)
+
+
+def test_a_conditional_vae_is_tested_with_the_test_labels(digits):
+    x, y = digits.train_x[:600], digits.train_y[:600]
+    model, test_x, test_y = small(kind=ConditionalVAE), digits.test_x[:1500], digits.test_y[:1500]
+    history = train(model, x, epochs=3, labels=y, test_x=test_x, test_labels=test_y)
+    bound = -torch.stack([ob.elbo(model.given(test_y), test_x) for _ in range(20)]).mean(1)
+    assert history.test["loss"][-1] == pytest.approx(
+        bound.mean().item(), abs=8 * bound.std().item()
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (ConditionalVAE, {}, "needs a label for each image"),
+        (VAE, {"labels": torch.zeros(600).long()}, "VAE takes no labels"),
+        (ConditionalVAE, {"labels": torch.full((600,), 10)}, "from 0 to 9"),
+        (ConditionalVAE, {"labels": torch.zeros(600).long(), "test_labels": torch.zeros(3).long()}, "no test_x"),
+    ],
+)  # fmt: skip
+def test_labels_that_do_not_fit(x, kind, settings, words):
+    with pytest.raises(ValueError, match=words):
+        train(small(kind=kind), x, **settings)
+    labels = torch.zeros(600).long()
+    with pytest.raises(ValueError, match="both labels and test_labels"):
+        train(small(kind=ConditionalVAE), x, labels=labels, test_x=x[:50])
+
+
+# --- the game -----------------------------------------------------------------------------------
+
+
+def play(gan, x, **settings):
+    settings = {
+        "epochs": 1,
+        "progress": False,
+        "generator": torch.Generator().manual_seed(0),
+    } | settings
+    return fit_gan(gan, x, **settings)
+
+
+def little_gan():
+    torch.manual_seed(0)
+    return GAN(latent_dim=4, hidden_dim=16)
+
+
+def test_fit_gan_is_the_textbooks_loop(x):
+    ours, theirs = little_gan(), little_gan()
+    history = play(ours, x, epochs=2, batch_size=100, lr=1e-3)
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    judge, maker = (
+        torch.optim.Adam(part.parameters(), lr=1e-3, betas=(0.5, 0.999))
+        for part in (theirs.discriminator, theirs.generator)
+    )
+    bce, ones, zeros = F.binary_cross_entropy_with_logits, torch.ones(100, 1), torch.zeros(100, 1)
+    for epoch in range(2):
+        sums = [0.0, 0.0]
+        for batch in torch.randperm(600).split(100):
+            made = theirs.generator(torch.randn(100, 4))
+            both = theirs.discriminator(torch.cat([x[batch].flatten(1), made.detach()]))
+            loss = bce(both[:100], ones) + bce(both[100:], zeros)
+            judge.zero_grad()
+            loss.backward()
+            judge.step()
+            fooled = bce(theirs.discriminator(made), ones)
+            maker.zero_grad()
+            fooled.backward()
+            maker.step()
+            sums[0], sums[1] = sums[0] + loss.item() / 6, sums[1] + fooled.item() / 6
+        found = history.train["discriminator"][epoch], history.train["generator"][epoch]
+        assert found == pytest.approx(tuple(sums), rel=1e-4)
+    expected = theirs.state_dict()
+    for name, value in ours.state_dict().items():
+        if name not in (
+            "generator.0.bias",
+            "generator.3.bias",
+        ):  # a batch norm takes these out again
+            torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_gans_history_interruption_and_mode(x):
+    gan, seen = little_gan().eval(), []
+
+    def stop_after_two(history):
+        seen.append(history.finished)
+        if history.finished == 2:
+            raise KeyboardInterrupt
+
+    history = play(gan, x, epochs=5, progress=stop_after_two)
+    assert (history.finished, history.interrupted, seen) == (2, True, [1, 2])
+    assert not gan.training
+    assert set(history.train) == {"discriminator", "generator"}
+    assert history.test == {}
+
+
+def test_the_gans_bar_shows_both_losses(x, capsys):
+    play(little_gan(), x, progress=True)
+    assert re.search(r"discriminator \d\.\d\d, generator \d\.\d\d nats", capsys.readouterr().out)
+
+
+def test_a_last_batch_of_one_image_is_left_out(x):
+    play(little_gan(), x[:101], batch_size=50)
+    with pytest.raises(ValueError, match="two images or more"):
+        play(little_gan(), x, batch_size=1)
+
+
+def test_what_fit_gan_refuses(x):
+    with pytest.raises(TypeError, match="fit_gan trains a GAN"):
+        play(small(), x)
+    with pytest.raises(ValueError, match=r"lie in \[0, 1\]"):
+        play(little_gan(), 2 * x)
+    with pytest.raises(ValueError, match="lr"):
+        play(little_gan(), x, lr=-1.0)
+    broken = little_gan()
+    with torch.no_grad():
+        broken.generator[0].weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"loss is nan in epoch 1, batch 1"):
+        play(broken, x)

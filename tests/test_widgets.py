@@ -12,8 +12,10 @@ from PIL import Image
 from torch import nn
 
 from vae_helpers import (
+    GAN,
     VAE,
     Autoencoder,
+    ConditionalVAE,
     FigureSliders,
     LatentSliders,
     beta_slider,
@@ -337,3 +339,33 @@ def test_a_png_clips_what_is_no_grey_value():
     image = torch.linspace(-1, 2, 784)
     shown = np.asarray(Image.open(io.BytesIO(widgets._png(image, 28)))).reshape(-1)
     assert (shown[0], shown[-1]) == (0, 255)
+
+
+# --- classes, and a model without an encoder ----------------------------------------------------
+
+
+def test_a_conditional_model_has_a_menu_of_its_classes():
+    torch.manual_seed(0)
+    model = ConditionalVAE(latent_dim=3, hidden_dim=8, classes=4)
+    sliders = LatentSliders(model, z=torch.ones(3), label=2, size=28)
+    assert sliders.class_menu.options == (0, 1, 2, 3)
+    for label in (2, 0, 3):
+        sliders.class_menu.value = label
+        assert np.array_equal(pixels(sliders), expected(model.given(label), torch.ones(3)))
+    first(sliders).value = -1.0
+    assert np.array_equal(pixels(sliders), expected(model.given(3), sliders.z))
+    assert sliders.class_menu.value == 3  # the style moves, the class stays
+    with pytest.raises(ValueError, match="no class 4: this model has classes 0 to 3"):
+        LatentSliders(model, label=4)
+    with pytest.raises(ValueError, match="no class 1: this model has no classes"):
+        LatentSliders(VAE(latent_dim=2, hidden_dim=4), label=1)
+    assert LatentSliders(VAE(latent_dim=2, hidden_dim=4)).class_menu is None
+
+
+def test_sliders_of_a_gan_show_its_generator_as_it_is_used():
+    torch.manual_seed(0)
+    gan = GAN(latent_dim=3, hidden_dim=8)
+    gan.decode(torch.randn(50, 3))  # in training mode: the batch norms gather statistics
+    sliders = LatentSliders(gan, size=28)
+    assert len(sliders.sliders) == 3
+    assert np.array_equal(pixels(sliders), expected(gan.eval(), torch.zeros(3)))

@@ -17,39 +17,44 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save
 from tqdm import tqdm
 
 from vae_helpers.data import ImageSet, load_images
 from vae_helpers.evaluation import active_units
-from vae_helpers.models import VAE, Autoencoder
-from vae_helpers.objectives import NegativeELBO, Reconstruction
-from vae_helpers.pretrained import KINDS, WEIGHTS
-from vae_helpers.training import fit
+from vae_helpers.models import GAN, Autoencoder, Classifier, ConditionalVAE
+from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
+from vae_helpers.pretrained import KINDS, WEIGHTS, Pretrained
+from vae_helpers.training import fit, fit_gan
 
 SEED = 0
 BETAS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 10.0)
+FALLING = (
+    (0.5, 1e-3),
+    (0.3, 3e-4),
+    (0.2, 1e-4),
+)  # the share of the epochs, and their learning rate
 
 
 def recipes() -> dict[str, dict[str, Any]]:
     """What is trained, by name."""
 
     def recipe(
-        model: str, data: str, epochs: int, beta: float = 1.0, **arguments: int
+        model: str, data: str, epochs: int, beta: float | None = None, **arguments: int
     ) -> dict[str, Any]:
-        return {
-            "model": model,
-            "arguments": arguments,
-            "data": data,
-            "epochs": epochs,
-            "beta": beta,
-        }
+        settings = {"model": model, "arguments": arguments, "data": data, "epochs": epochs}
+        return settings if beta is None else settings | {"beta": beta}
 
     found = {
-        "vae-mnist-20": recipe("VAE", "mnist", 60, latent_dim=20),
-        "vae-mnist-2": recipe("VAE", "mnist", 60, latent_dim=2),
-        "vae-fashion-20": recipe("VAE", "fashion-mnist", 60, latent_dim=20),
-        "autoencoder-mnist-2": recipe("Autoencoder", "mnist", 60, latent_dim=2),
+        "vae-mnist-20": recipe("VAE", "mnist", 60, 1.0, latent_dim=20),
+        "vae-mnist-2": recipe("VAE", "mnist", 60, 1.0, latent_dim=2),
+        "vae-fashion-20": recipe("VAE", "fashion-mnist", 60, 1.0, latent_dim=20),
+        "autoencoder-mnist-2": recipe("Autoencoder", "mnist", 60, 1.0, latent_dim=2),
+        "conditional-vae-mnist-20": recipe("ConditionalVAE", "mnist", 60, 2.0, latent_dim=20),
+        "gan-mnist-20": recipe("GAN", "mnist", 60, latent_dim=20),
+        "classifier-mnist": recipe("Classifier", "mnist", 20, classes=10),
+        "classifier-fashion": recipe("Classifier", "fashion-mnist", 30, classes=10),
     }
     for beta in BETAS:
         found[f"vae-mnist-beta-{beta:g}"] = recipe(
@@ -62,54 +67,101 @@ def train(name: str, recipe: dict[str, Any], images: ImageSet) -> None:
     """Train one model and write its two files."""
     torch.manual_seed(SEED)
     model = KINDS[recipe["model"]](**recipe["arguments"])
-    is_vae = isinstance(model, VAE)
-    goal = NegativeELBO(recipe["beta"]) if is_vae else Reconstruction()
-    generator = torch.Generator().manual_seed(SEED)
-    epochs = recipe["epochs"]
-    # The learning rate falls twice, so that the last epochs settle.
-    for share, lr in ((0.5, 1e-3), (0.3, 3e-4), (0.2, 1e-4)):
+    settings = _train_model(model, recipe, images)
+    stored = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in model.state_dict().items()
+    }
+    model.load_state_dict(
+        {key: v.float() if v.is_floating_point() else v for key, v in stored.items()}
+    )
+    payload = save(stored)
+    (WEIGHTS / f"{name}.safetensors").write_bytes(payload)
+    info: dict[str, Any] = (
+        recipe
+        | settings
+        | {
+            "seed": SEED,
+            "train_images": len(images.train_x),
+            "test": measure(model.eval(), recipe, images) | {"images": len(images.test_x)},
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            "date": date.today().isoformat(),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        }
+    )
+    (WEIGHTS / f"{name}.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def _train_model(model: Pretrained, recipe: dict[str, Any], images: ImageSet) -> dict[str, Any]:
+    """Train; the settings that the recipe does not hold."""
+    generator, epochs = torch.Generator().manual_seed(SEED), recipe["epochs"]
+    if isinstance(model, GAN):
+        fit_gan(model, images.train_x, epochs=epochs, lr=2e-4, generator=generator, progress=False)
+        return {"lr": "2e-4", "batch_size": 64}
+    for share, lr in FALLING:  # the learning rate falls twice, so that the last epochs settle
+        if isinstance(model, Classifier):
+            fit_classifier(model, images, epochs=round(epochs * share), lr=lr, generator=generator)
+            continue
         fit(
             model,
             images.train_x,
             epochs=round(epochs * share),
             lr=lr,
-            objective=goal,
+            objective=_goal(recipe),
+            labels=images.train_y if isinstance(model, ConditionalVAE) else None,
             generator=generator,
             progress=False,
         )
-    stored = {
-        key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()
-    }
-    model.load_state_dict({key: value.float() for key, value in stored.items()})
-    payload = save(stored)
-    (WEIGHTS / f"{name}.safetensors").write_bytes(payload)
-    info: dict[str, Any] = recipe | {
+    return {
         "lr": "1e-3 for half of the epochs, 3e-4 for 3 in 10, 1e-4 for 2 in 10",
         "batch_size": 128,
-        "seed": SEED,
-        "train_images": len(images.train_x),
-        "test": measure(model, goal, images.test_x) | {"images": len(images.test_x)},
-        "sha256": hashlib.sha256(payload).hexdigest(),
-        "date": date.today().isoformat(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
-    if is_vae:
-        info["test"]["active_units"] = int(active_units(model, images.test_x).sum())
-    (WEIGHTS / f"{name}.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def fit_classifier(
+    model: Classifier, images: ImageSet, *, epochs: int, lr: float, generator: torch.Generator
+) -> None:
+    """Train by cross-entropy on the images, each moved by up to two pixels at random in both directions."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    padded = F.pad(images.train_x, (2, 2, 2, 2))
+    for _ in range(epochs):
+        for batch in torch.randperm(len(padded), generator=generator).split(128):
+            down, right = torch.randint(5, (2,), generator=generator).tolist()
+            moved = padded[batch, :, down : down + 28, right : right + 28]
+            loss = F.cross_entropy(model(moved), images.train_y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def _goal(recipe: dict[str, Any]) -> Objective:
+    return Reconstruction() if recipe["model"] == "Autoencoder" else NegativeELBO(recipe["beta"])
 
 
 @torch.no_grad()
-def measure(
-    model: VAE | Autoencoder, goal: NegativeELBO | Reconstruction, x: torch.Tensor
-) -> dict[str, Any]:
-    """Each term in nats per image, and the entropy that no cross-entropy on these grey pixels can go below."""
+def measure(model: Pretrained, recipe: dict[str, Any], images: ImageSet) -> dict[str, Any]:
+    """A classifier's accuracy; or each term in nats per image, and the entropy that no cross-entropy on these grey
+    pixels can go below; nothing for a GAN, which has no likelihood."""
+    if isinstance(model, Classifier):
+        right = model(images.test_x).argmax(dim=1) == images.test_y
+        return {"accuracy": round(right.float().mean().item(), 4)}
+    if isinstance(model, GAN):
+        return {}
     torch.manual_seed(SEED)
-    x = goal.prepare(x)
-    terms = {
-        key: round(value.item() / len(x), 2) for key, value in goal(model.eval(), x, None).items()
-    }
+    goal = _goal(recipe)
+    x = goal.prepare(images.test_x)
+    labels = images.test_y if isinstance(model, ConditionalVAE) else None
+    terms = {key: round(value.item() / len(x), 2) for key, value in goal(model, x, labels).items()}
     entropy = -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum().item() / len(x)
-    return terms | {"floor": round(entropy, 2), "unit": "nats per image, grey pixels"}
+    found = terms | {"floor": round(entropy, 2), "unit": "nats per image, grey pixels"}
+    if not isinstance(model, Autoencoder):
+        view = (
+            model.given(labels)
+            if isinstance(model, ConditionalVAE) and labels is not None
+            else model
+        )
+        found["active_units"] = int(active_units(view, x).sum())
+    return found
 
 
 def main() -> None:

@@ -13,11 +13,24 @@ if TYPE_CHECKING:
     from .data import ImageSet as ImageSet
     from .data import load_benchmark as load_benchmark
     from .data import load_images as load_images
+    from .evaluation import LogLikelihood as LogLikelihood
     from .evaluation import active_units as active_units
+    from .evaluation import class_coverage as class_coverage
     from .evaluation import effective_beta as effective_beta
+    from .evaluation import frechet_distance as frechet_distance
     from .evaluation import kl_per_latent as kl_per_latent
+    from .evaluation import knn_accuracy as knn_accuracy
+    from .evaluation import log_likelihood as log_likelihood
+    from .evaluation import memorisation_ratio as memorisation_ratio
+    from .evaluation import precision_recall_density_coverage as precision_recall_density_coverage
+    from .evaluation import sample_quality as sample_quality
+    from .evaluation import sharpness as sharpness
+    from .latents import interpolate as interpolate
+    from .models import GAN as GAN
     from .models import VAE as VAE
     from .models import Autoencoder as Autoencoder
+    from .models import Classifier as Classifier
+    from .models import ConditionalVAE as ConditionalVAE
     from .objectives import bernoulli_log_likelihood as bernoulli_log_likelihood
     from .objectives import elbo as elbo
     from .objectives import gaussian_log_likelihood as gaussian_log_likelihood
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
     from .report import save_report as save_report
     from .training import History as History
     from .training import fit as fit
+    from .training import fit_gan as fit_gan
     from .widgets import FigureSliders as FigureSliders
     from .widgets import LatentSliders as LatentSliders
     from .widgets import beta_slider as beta_slider
@@ -40,8 +54,22 @@ if TYPE_CHECKING:
 _HOME = {
     "checks": ["check"],
     "data": ["ImageSet", "load_benchmark", "load_images"],
-    "evaluation": ["active_units", "effective_beta", "kl_per_latent"],
-    "models": ["VAE", "Autoencoder"],
+    "evaluation": [
+        "LogLikelihood",
+        "active_units",
+        "class_coverage",
+        "effective_beta",
+        "frechet_distance",
+        "kl_per_latent",
+        "knn_accuracy",
+        "log_likelihood",
+        "memorisation_ratio",
+        "precision_recall_density_coverage",
+        "sample_quality",
+        "sharpness",
+    ],
+    "latents": ["interpolate"],
+    "models": ["GAN", "VAE", "Autoencoder", "Classifier", "ConditionalVAE"],
     "objectives": [
         "bernoulli_log_likelihood",
         "elbo",
@@ -53,7 +81,7 @@ _HOME = {
     "predictions": ["predict", "prediction_summary"],
     "pretrained": ["load_pretrained", "pretrained_info"],
     "report": ["save_report"],
-    "training": ["History", "fit"],
+    "training": ["History", "fit", "fit_gan"],
     "widgets": [
         "FigureSliders",
         "LatentSliders",

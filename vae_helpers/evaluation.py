@@ -1,18 +1,22 @@
-"""What a trained model is measured by; no plot."""
+"""What a trained model and its samples are measured by; no plot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .models import Classifier
 from .objectives import (
     Likelihood,
     Model,
     bernoulli_log_likelihood,
     check_likelihood,
     gaussian_log_likelihood,
+    importance_weighted_bound,
     kl_divergence,
     prepare_images,
 )
@@ -117,3 +121,227 @@ def _ratio_of_weights(losses: Tensor, terms: Tensor) -> float:
     if a.abs() * scale[0] < 1e-9 * centred.abs().max():
         raise ValueError("The loss does not depend on the reconstruction, so it has no β.")
     return float(b / a)
+
+
+# --- likelihood ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """An importance-sampled log-likelihood in nats per image, with what it rests on.
+
+    `mean` over `images` images, `standard_error` of that mean over the images, and `k`, the codes drawn for each.
+    """
+
+    mean: float
+    standard_error: float
+    k: int
+    images: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.standard_error:.2f} nats per image (k = {self.k}, {self.images:,} images)"
+
+
+@torch.no_grad()
+def log_likelihood(
+    model: Model,
+    x: Tensor,
+    k: int,
+    *,
+    likelihood: Likelihood = "bernoulli",
+    sigma: float | None = None,
+    generator: torch.Generator | None = None,
+) -> LogLikelihood:
+    """Estimate log p(x) by importance sampling with `k` codes from q(z|x) for each image.
+
+    The estimate, log (1/k) Σ p(x|z) p(z) / q(z|x), is too low on average, and less so for a larger k (Burda, Grosse
+    and Salakhutdinov 2016, theorem 1): so k is part of the result. On grey pixels a Bernoulli p(x|z) gives no
+    likelihood.
+
+    Raises:
+        ValueError: fewer than two images, `k` less than 1, or images that are not as `fit` takes them.
+    """
+    if len(x) < 2:
+        raise ValueError(f"A standard error over images needs at least two images, not {len(x)}.")
+    found = torch.cat(
+        [
+            importance_weighted_bound(
+                model, batch, k, likelihood=likelihood, sigma=sigma, generator=generator
+            )
+            for batch in prepare_images(x).split(500)
+        ]
+    ).double()
+    return LogLikelihood(
+        found.mean().item(), (found.std() / math.sqrt(len(found))).item(), k, len(found)
+    )
+
+
+# --- samples ------------------------------------------------------------------------------------
+
+
+def sharpness(x: Tensor) -> Tensor:
+    """The variance of each image's Laplacian, over the 26 × 26 pixels that have four neighbours; shape (B,).
+
+    The Laplacian is the sum of the four neighbours less four times the pixel; its variance is a measure of focus
+    (Pech-Pacheco et al. 2000). Noise raises it too: compare it with that of real images.
+    """
+    image = prepare_images(x).reshape(-1, 28, 28)
+    centre = image[:, 1:-1, 1:-1]
+    neighbours = image[:, :-2, 1:-1] + image[:, 2:, 1:-1] + image[:, 1:-1, :-2] + image[:, 1:-1, 2:]
+    variance: Tensor = (neighbours - 4 * centre).flatten(1).var(dim=1, correction=0)
+    return variance
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """The squared Fréchet distance of two Gaussians fitted to features of shapes (N, F) and (M, F).
+
+    |μ_a − μ_b|² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in float64 (Dowson and Landau 1982; Heusel et al. 2017, equation 6).
+
+    Raises:
+        ValueError: the features are not two finite matrices of equal width, of two rows or more.
+    """
+    a, b = _features(a, b, least=2)
+    cov_a, cov_b = torch.cov(a.T).reshape(a.shape[1], -1), torch.cov(b.T).reshape(b.shape[1], -1)
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    # Σ_a Σ_b and the symmetric √Σ_a Σ_b √Σ_a have the same eigenvalues.
+    middle = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
+    mean = (a.mean(dim=0) - b.mean(dim=0)).square().sum()
+    return float(mean + cov_a.trace() + cov_b.trace() - 2 * middle)
+
+
+def precision_recall_density_coverage(
+    real: Tensor, generated: Tensor, k: int = 5
+) -> dict[str, float]:
+    """Four shares that compare generated with real features, shapes (M, F) and (N, F), by balls around each of them.
+
+    A ball reaches to the k-th nearest neighbour in its own set. `precision`: generated ones inside a ball of a real
+    one; `recall`: real ones inside a ball of a generated one (Kynkäänniemi et al. 2019, equations 1 and 2).
+    `density`: in how many real balls a generated one lies, over k; `coverage`: real ones whose ball holds a generated
+    one (Naeem et al. 2020, section 3). Even real against real gives less than 1: compare with that.
+
+    Raises:
+        ValueError: the features are not finite matrices of equal width, with more than k rows.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(
+            f"k, the number of neighbours, must be a whole number of at least 1, not {k!r}."
+        )
+    real, generated = _features(real, generated, least=k + 1)
+    radius_real, radius_generated = _radii(real, k), _radii(generated, k)
+    distance = _distances(real, generated)  # (M, N)
+    inside_real = distance < radius_real[:, None]
+    return {
+        "precision": inside_real.any(dim=0).double().mean().item(),
+        "recall": (distance < radius_generated).any(dim=1).double().mean().item(),
+        "density": inside_real.sum(dim=0).double().mean().item() / k,
+        "coverage": inside_real.any(dim=1).double().mean().item(),
+    }
+
+
+def _radii(points: Tensor, k: int) -> Tensor:
+    """The distance of each point to its k-th nearest neighbour, itself not counted."""
+    return _distances(points, points).kthvalue(k + 1, dim=1).values
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """Without the short cut by matrix products, which is not exact for near points."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def class_coverage(classes: Tensor) -> float:
+    """The effective number of classes among class labels, shape (N,): the exponential of their entropy.
+
+    1 if all are of one class, and C if C classes are equally frequent (Hill 1973, order 1).
+    """
+    if classes.ndim != 1 or len(classes) == 0 or classes.is_floating_point():
+        raise ValueError("Classes must be whole numbers of shape (N,), at least one of them.")
+    share = classes.unique(return_counts=True)[1].double() / len(classes)
+    return math.exp(-(share * share.log()).sum().item())
+
+
+def memorisation_ratio(generated: Tensor, train_x: Tensor, *, threshold: float = 1 / 3) -> float:
+    """The share of generated images that are copies of training images.
+
+    A copy is less than `threshold` times as far from its nearest training image as from the second nearest, in
+    pixels (Yoon et al. 2023). Held-out real images show what to expect of no copying.
+
+    Raises:
+        ValueError: images that are not as `fit` takes them, fewer than two to compare with, or a threshold outside
+            (0, 1).
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must lie between 0 and 1, not be {threshold}.")
+    generated, train_x = prepare_images(generated), prepare_images(train_x)
+    if len(train_x) < 2:
+        raise ValueError("There must be at least two training images to compare with.")
+    near = torch.cdist(generated, train_x).topk(2, dim=1, largest=False).indices
+    # Once more without the short cut that cdist takes: it is not exact for near images.
+    first, second = (generated[:, None] - train_x[near]).norm(dim=2).sort(dim=1).values.unbind(1)
+    return float(((first < threshold * second) | (first == 0)).double().mean())
+
+
+@torch.no_grad()
+def sample_quality(
+    generated: Tensor, real: Tensor, train_x: Tensor, classifier: Classifier
+) -> dict[str, float]:
+    """Every figure of sample quality at once, in the classifier's features where it says so.
+
+    `generated` and `real` are images, best of equal number; `train_x` those that the model was trained on;
+    `classifier` a `models.Classifier`. The result: `sharpness`, the mean as a multiple of the real images' mean;
+    `lenet_fid`, the Fréchet distance of features; `precision`, `recall`, `density`, `coverage` of features, with 5
+    neighbours; `classes`, the effective number of classes; `memorised`, the share of copies.
+    """
+    generated, real = prepare_images(generated), prepare_images(real)
+    real_features, features = (
+        torch.cat([classifier.features(batch) for batch in images.split(500)])
+        for images in (real, generated)
+    )
+    found = {
+        "sharpness": (sharpness(generated).mean() / sharpness(real).mean()).item(),
+        "lenet_fid": frechet_distance(real_features, features),
+    }
+    found |= precision_recall_density_coverage(real_features, features)
+    classes = torch.cat([classifier(batch).argmax(dim=1) for batch in generated.split(500)])
+    return found | {
+        "classes": class_coverage(classes),
+        "memorised": memorisation_ratio(generated, train_x),
+    }
+
+
+# --- codes --------------------------------------------------------------------------------------
+
+
+def knn_accuracy(
+    train_codes: Tensor, train_labels: Tensor, codes: Tensor, labels: Tensor, *, k: int = 5
+) -> float:
+    """How often the vote of the `k` nearest training codes, shape (N, D), names the label of a code, shape (M, D).
+
+    Raises:
+        ValueError: the codes are not finite matrices of equal width, of k training rows or more, with a label each.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    train_codes, codes = _features(train_codes, codes, least=1)
+    if len(train_labels) != len(train_codes) or len(labels) != len(codes):
+        raise ValueError("There must be one label for each code.")
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(train_codes):
+        raise ValueError(f"k must be from 1 to the {len(train_codes)} training codes, not {k!r}.")
+    voter = KNeighborsClassifier(n_neighbors=k).fit(train_codes.numpy(), train_labels.numpy())
+    return float(voter.score(codes.numpy(), labels.numpy()))
+
+
+def _features(a: Tensor, b: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
+    """Check two matrices of features or codes; both in float64 on the CPU."""
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(
+            "Both must have one row for each image and the same number of columns; "
+            f"they have the shapes {tuple(a.shape)} and {tuple(b.shape)}."
+        )
+    if min(len(a), len(b)) < least:
+        raise ValueError(
+            f"There must be at least {least} rows in each; there are {len(a)} and {len(b)}."
+        )
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise ValueError("There is a number that is not finite.")
+    return a.detach().double().cpu(), b.detach().double().cpu()

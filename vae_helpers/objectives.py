@@ -184,6 +184,7 @@ class NegativeELBO:
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss, recon and kl of a batch, each summed over its images."""
+        model = given_labels(model, labels)
         if self.likelihood == "bernoulli" and _decodes_from_logits(model):
             mu, logvar = model.encode(x)
             z = model.reparameterize(mu, logvar)
@@ -208,6 +209,7 @@ class Reconstruction:
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss of a batch, summed over its images."""
+        model = given_labels(model, labels)
         if _decodes_from_logits(model):
             loss = -bernoulli_log_likelihood_from_logits(
                 model.decode_logits(model.encode(x)), x
@@ -234,6 +236,7 @@ class LossFunction:
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss of a batch, as the function gives it."""
+        model = given_labels(model, labels)
         recon_x, mu, logvar = vae_outputs(model, x)
         loss = self.function(recon_x, x, mu, logvar)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
@@ -282,6 +285,24 @@ def prepare_images(x: Any) -> Tensor:
     return x.reshape(len(x), 784)
 
 
+def given_labels(model: Model, labels: Tensor | None) -> Model:
+    """The model for these labels, if it is a conditional one: one that has `given`, as `models.ConditionalVAE`.
+
+    Raises:
+        ValueError: a conditional model without labels, or labels for another model.
+    """
+    conditional = callable(getattr(model, "given", None))
+    if conditional and labels is None:
+        raise ValueError(
+            f"{type(model).__name__} needs a label for each image: pass `labels`, or take model.given(label)."
+        )
+    if not conditional and labels is not None:
+        raise ValueError(
+            f"{type(model).__name__} takes no labels: leave them out, or use a ConditionalVAE."
+        )
+    return model.given(labels) if conditional else model
+
+
 def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Run `model(x)` and check that it gives (recon_x, mu, logvar) of matching shapes.
 
@@ -309,6 +330,7 @@ def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _encode(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
+    model = given_labels(model, None)
     outputs = model.encode(x)
     if not isinstance(outputs, tuple | list) or len(outputs) != 2:
         raise ValueError("encode(x) must return two tensors, mu and logvar.")

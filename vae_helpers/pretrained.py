@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from .models import VAE, Autoencoder
+from .models import GAN, VAE, Autoencoder, Classifier, ConditionalVAE
 
 WEIGHTS = Path(__file__).parent / "weights"
-KINDS: dict[str, type[VAE | Autoencoder]] = {"VAE": VAE, "Autoencoder": Autoencoder}
+Pretrained = VAE | Autoencoder | ConditionalVAE | GAN | Classifier
+KINDS: dict[str, type[Pretrained]] = {
+    kind.__name__: kind for kind in (VAE, Autoencoder, ConditionalVAE, GAN, Classifier)
+}
 REMEDY = "Restore it with `git checkout -- vae_helpers/weights`, or install the course again."
 
 
@@ -39,8 +40,10 @@ def pretrained_info(name: str) -> dict[str, Any]:
     return info
 
 
-def load_pretrained(name: str) -> VAE | Autoencoder:
+def load_pretrained(name: str) -> Any:
     """Load a trained model by name, in evaluation mode, its file verified.
+
+    It is of the kind that `pretrained_info(name)["model"]` names: a class of `vae_helpers`.
 
     Raises:
         ValueError: there is no model of that name.
@@ -57,8 +60,11 @@ def load_pretrained(name: str) -> VAE | Autoencoder:
         raise OSError(
             f"The weights {path} are damaged: their hash is not the one in {name}.json. {REMEDY}"
         )
-    model: VAE | Autoencoder = KINDS[info["model"]](**info["arguments"])
-    weights = {key: value.to(torch.float32) for key, value in load(payload).items()}
+    model = KINDS[info["model"]](**info["arguments"])
+    weights = {
+        key: value.float() if value.is_floating_point() else value
+        for key, value in load(payload).items()
+    }
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

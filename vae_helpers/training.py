@@ -1,4 +1,4 @@
-"""One loop for every model with an objective."""
+"""One loop for every model with an objective, and one for the game that a GAN is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .objectives import LossFunction, NegativeELBO, Objective
+from .models import GAN
+from .objectives import LossFunction, NegativeELBO, Objective, prepare_images
 
 Progress = Callable[["History"], None]
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -33,7 +35,8 @@ def model_lock(model: nn.Module) -> threading.RLock:
 class History:
     """What happened in a training run: one number an epoch in each list, in nats per image.
 
-    ``train`` and ``test`` map each term ('loss'; for a VAE 'recon' and 'kl' too) to its list. ``train`` is
+    ``train`` and ``test`` map each term ('loss'; for a VAE 'recon' and 'kl' too; for a GAN 'discriminator' and
+    'generator') to its list. ``train`` is
     averaged while the weights change; ``test`` is measured after each epoch and empty without test images.
     """
 
@@ -59,6 +62,7 @@ def fit(
     objective: Objective | Callable[..., Tensor] | None = None,
     labels: Tensor | None = None,
     test_x: Tensor | None = None,
+    test_labels: Tensor | None = None,
     beta: float = 1.0,
     device: str | torch.device | None = None,
     generator: torch.Generator | None = None,
@@ -66,12 +70,13 @@ def fit(
 ) -> History:
     """Train a model with Adam, and return what happened.
 
-    `train_x` holds images, float32 in [0, 1], shape (N, 1, 28, 28) or (N, 784). `objective` is what is
-    minimised: by default the negative ELBO with the KL term weighted by `beta`; or an object such as
-    `objectives.Reconstruction()`; or your own `loss_function(recon_x, x, mu, logvar)`, summed over the batch.
-    What is minimised is its mean over the images of a batch. The model is called with images of shape
-    (B, 784). `generator` seeds the order of the images and the noise, for any model; without it both come
-    from torch's own. `progress` shows a bar, or is called with the history after each epoch.
+    `train_x` holds images, float32 in [0, 1], shape (N, 1, 28, 28) or (N, 784). `objective` is what is minimised: by
+    default the negative ELBO with the KL term weighted by `beta`; or an object such as `objectives.Reconstruction()`;
+    or your own `loss_function(recon_x, x, mu, logvar)`, summed over the batch. What is minimised is its mean over the
+    images of a batch. The model is called with images of shape (B, 784). A `ConditionalVAE` needs `labels`, one for
+    each image, and `test_labels` for `test_x`. `generator` seeds the order of the images and the noise, for any
+    model; without it both come from torch's own. `progress` shows a bar, or is called with the history after each
+    epoch.
 
     The stop button ends the training: the model stays as trained so far, and the history says `interrupted`.
 
@@ -86,10 +91,13 @@ def fit(
     x = goal.prepare(train_x).to(place)
     held_out = goal.prepare(test_x).to(place) if test_x is not None else None
     y = _check_labels(labels, x, place)
+    held_out_y = _check_test_labels(labels, test_labels, held_out, place)
     history = History(epochs)
     was_training = model.training
     with _random_numbers(generator, place), _bar(progress, history) as report:
         _rehearse(model, goal, x, y)
+        if held_out is not None:
+            _rehearse(model, goal, held_out, held_out_y)
         optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"))
         try:
             for _ in range(epochs):
@@ -98,7 +106,9 @@ def fit(
                 with torch.random.fork_rng(
                     _gpus(place)
                 ):  # measuring does not change what comes after
-                    test = _measure(model, goal, held_out) if held_out is not None else {}
+                    test = (
+                        _measure(model, goal, held_out, held_out_y) if held_out is not None else {}
+                    )
                 _append(history.train, train)
                 _append(history.test, test)
                 history.seconds.append(time.perf_counter() - start)
@@ -108,6 +118,102 @@ def fit(
         finally:
             model.train(was_training)
     return history
+
+
+def fit_gan(
+    gan: GAN,
+    train_x: Tensor,
+    *,
+    epochs: int,
+    batch_size: int = 64,
+    lr: float = 4e-4,
+    device: str | torch.device | None = None,
+    generator: torch.Generator | None = None,
+    progress: bool | Progress = True,
+) -> History:
+    """Train a GAN: in each batch one step of the discriminator, then one of the generator.
+
+    The discriminator minimises the cross-entropy −log D(x) − log(1 − D(G(z))), in nats, which is 2 log 2 = 1.39 if it
+    cannot tell the two apart; the generator minimises −log D(G(z)), the non-saturating loss (Goodfellow et al. 2014,
+    equation 1 and section 3). Both use Adam with β₁ = 0.5 (Radford et al. 2016, section 4). Images, `generator`,
+    `progress` and the stop button are as in `fit`.
+
+    Raises:
+        TypeError, ValueError: an argument or the images are not as described, or a loss stops being finite.
+    """
+    if not isinstance(gan, GAN):
+        raise TypeError(
+            f"fit_gan trains a GAN(), not {gan!r}; `fit` trains the models with an objective."
+        )
+    _check_numbers(epochs, batch_size, lr)
+    place = _choose_device(device, gan)
+    gan.to(place)
+    x = prepare_images(train_x).to(place)
+    if batch_size < 2 or len(x) < 2:
+        raise ValueError(
+            "A GAN's batch needs two images or more: its generator normalises over the batch."
+        )
+    history = History(epochs)
+    was_training = gan.training
+    with _random_numbers(generator, place), _bar(progress, history) as report:
+        optimizers = [
+            torch.optim.Adam(
+                part.parameters(), lr=lr, betas=(0.5, 0.999), fused=place.type in ("cpu", "cuda")
+            )
+            for part in (gan.discriminator, gan.generator)
+        ]
+        try:
+            for epoch in range(1, epochs + 1):
+                start = time.perf_counter()
+                train = _play_epoch(gan, optimizers, x, batch_size, epoch)
+                _append(history.train, train)
+                history.seconds.append(time.perf_counter() - start)
+                report(history)
+        except KeyboardInterrupt:
+            history.interrupted = True
+        finally:
+            gan.train(was_training)
+    return history
+
+
+def _play_epoch(
+    gan: GAN, optimizers: Sequence[torch.optim.Optimizer], x: Tensor, batch_size: int, epoch: int
+) -> dict[str, float]:
+    """One pass over the images in random order; the mean of both losses, per image.
+
+    A last batch of a single image is left out: there is nothing to normalise it by.
+    """
+    gan.train()
+    lock = model_lock(gan)
+    order = torch.randperm(len(x), device=x.device)
+    batches = [batch for batch in order.split(batch_size) if len(batch) > 1]
+    sums = {
+        "discriminator": torch.zeros((), device=x.device),
+        "generator": torch.zeros((), device=x.device),
+    }
+    for number, batch in enumerate(batches, start=1):
+        real = x.index_select(0, batch)
+        made = gan.decode(torch.randn(len(batch), gan.latent_dim, device=x.device))
+        for name, optimizer in zip(sums, optimizers, strict=True):
+            if name == "discriminator":
+                on_real, on_made = gan.discriminate(torch.cat([real, made.detach()])).split(
+                    len(batch)
+                )
+                loss = (F.softplus(-on_real) + F.softplus(on_made)).mean()
+            else:
+                loss = F.softplus(-gan.discriminate(made)).mean()
+            if x.device.type == "cpu":
+                _check_finite(loss.item(), epoch, number)
+            gan.zero_grad()
+            loss.backward()
+            with lock:
+                optimizer.step()
+            sums[name] += loss.detach() * len(batch)
+    count = sum(map(len, batches))
+    means = {name: value.item() / count for name, value in sums.items()}
+    for value in means.values():
+        _check_finite(value, epoch, None)
+    return means
 
 
 def _train_epoch(
@@ -184,13 +290,16 @@ def _not_finite(loss: float, epoch: int, batch: int | None) -> ValueError:
 
 @torch.no_grad()
 def _measure(
-    model: nn.Module, goal: Objective, x: Tensor, batch_size: int = 1_000
+    model: nn.Module, goal: Objective, x: Tensor, labels: Tensor | None, batch_size: int = 1_000
 ) -> dict[str, float]:
     """The mean of each term on held-out images, per image, in evaluation mode."""
     model.eval()
     sums: dict[str, float] = {}
-    for batch in x.split(batch_size):
-        for name, value in goal(model, batch, None).items():
+    for start in range(0, len(x), batch_size):
+        rows = slice(start, start + batch_size)
+        for name, value in goal(
+            model, x[rows], labels[rows] if labels is not None else None
+        ).items():
             sums[name] = sums.get(name, 0.0) + value.item()
     return {name: value / len(x) for name, value in sums.items()}
 
@@ -209,6 +318,10 @@ def _check_settings(model: Any, epochs: int, batch_size: int, lr: float) -> None
         )
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError(f"{type(model).__name__} has no weights to train.")
+    _check_numbers(epochs, batch_size, lr)
+
+
+def _check_numbers(epochs: int, batch_size: int, lr: float) -> None:
     for name, count in (("epochs", epochs), ("batch_size", batch_size)):
         if isinstance(count, bool) or not isinstance(count, int):
             raise TypeError(f"{name} must be a whole number, not {count!r}.")
@@ -248,6 +361,20 @@ def _check_labels(labels: Tensor | None, x: Tensor, device: torch.device) -> Ten
             f"There are {len(labels)} labels for {len(x)} images: there must be one for each."
         )
     return labels.to(device)
+
+
+def _check_test_labels(
+    labels: Tensor | None, test_labels: Tensor | None, test_x: Tensor | None, device: torch.device
+) -> Tensor | None:
+    if test_x is None:
+        if test_labels is not None:
+            raise ValueError("There are test_labels, but no test_x for them.")
+        return None
+    if (labels is None) != (test_labels is None):
+        raise ValueError(
+            "Give both labels and test_labels, or neither: the model is tested as it is trained."
+        )
+    return _check_labels(test_labels, test_x, device)
 
 
 def _choose_device(device: str | torch.device | None, model: nn.Module) -> torch.device:
@@ -305,11 +432,14 @@ def _bar(progress: bool | Progress, history: History) -> Iterator[Progress]:
     with tqdm(total=history.epochs, disable=not progress, bar_format=form, file=sys.stdout) as bar:
 
         def show(history: History) -> None:
-            last = {"train": history.train["loss"][-1]}
-            if history.test:
-                last["test"] = history.test["loss"][-1]
+            if "loss" in history.train:
+                last = {"train": f"{history.train['loss'][-1]:.1f}"}
+                if history.test:
+                    last["test"] = f"{history.test['loss'][-1]:.1f}"
+            else:
+                last = {name: f"{values[-1]:.2f}" for name, values in history.train.items()}
             bar.set_postfix_str(
-                ", ".join(f"{k} {v:.1f}" for k, v in last.items()) + " nats", refresh=False
+                ", ".join(f"{k} {v}" for k, v in last.items()) + " nats", refresh=False
             )
             bar.update()
 

@@ -35,9 +35,10 @@ class _Snapshot:
     """
 
     def __init__(self, model: Model) -> None:
-        missing = [
-            name for name in ("encode", "decode") if not callable(getattr(model, name, None))
-        ]
+        needed = ["given" if hasattr(model, "given") else "encode", "decode"]
+        if hasattr(model, "latent_dim") and not hasattr(model, "encode"):
+            needed = ["decode"]  # the generator of a GAN
+        missing = [name for name in needed if not callable(getattr(model, name, None))]
         if not isinstance(model, nn.Module) or missing:
             raise TypeError(
                 f"Sliders need a torch.nn.Module with encode and decode, not {type(model).__name__}."
@@ -47,7 +48,9 @@ class _Snapshot:
             self.copy: Model = copy.deepcopy(model, _attached_tensors(model)).eval()
         self._theirs = [*model.parameters(), *model.buffers()]
         self._ours = [*self.copy.parameters(), *self.copy.buffers()]
-        self.latent_dim = self._count_latents()
+        whole: Model = model  # nn.Module names no such attributes
+        self.classes: int | None = whole.classes if "given" in needed else None
+        self.latent_dim = self._count_latents() if "encode" in needed else int(whole.latent_dim)
 
     def _count_latents(self) -> int:
         with torch.inference_mode():
@@ -63,13 +66,14 @@ class _Snapshot:
     def _device(self) -> torch.device:
         return self._ours[0].device if self._ours else torch.device("cpu")
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Codes, shape (B, D), to images on the CPU, shape (B, 784)."""
+    def decode(self, z: Tensor, label: int = 0) -> Tensor:
+        """Codes, shape (B, D), to images on the CPU, shape (B, 784); of the class `label` if the model has classes."""
         with torch.inference_mode():
             with model_lock(self.model):
                 for ours, theirs in zip(self._ours, self._theirs, strict=True):
                     ours.data.copy_(theirs.data)
-            images: Tensor = self.copy.decode(z.to(self._device))
+            decoder = self.copy if self.classes is None else self.copy.given(label)
+            images: Tensor = decoder.decode(z.to(self._device))
             if images.shape[0] != len(z) or images.numel() != len(z) * PIXELS:
                 raise ValueError(
                     f"decode(z) must have the shape ({len(z)}, {PIXELS}), not {tuple(images.shape)}."
@@ -140,11 +144,12 @@ class LatentSliders(widgets.VBox):
     `latents` says which: None for all, the most informative first; a number for the most informative few; or the
     latents themselves. `z` is the code to start from, shape (D,), zeros by default; latents without a slider
     keep it. Each slider goes from −`limit` to `limit`. "new sample" draws z ~ N(0, I). The picture is `size`
-    pixels wide. `sliders` maps each latent to its slider, `z` is the present code, `image` the picture.
+    pixels wide. `sliders` maps each latent to its slider, `z` is the present code, `image` the picture. A
+    `ConditionalVAE` has a menu of its classes too, `class_menu`, which starts at `label`; a `GAN` has its generator.
 
     Raises:
         TypeError: not a module with encode and decode, or a latent that is no whole number.
-        ValueError: a latent out of range, or a `z` of another shape.
+        ValueError: a latent out of range, a `z` of another shape, or a label that the model does not have.
     """
 
     def __init__(
@@ -153,6 +158,7 @@ class LatentSliders(widgets.VBox):
         latents: int | Sequence[int] | None = None,
         *,
         z: Tensor | None = None,
+        label: int = 0,
         limit: float = 3.0,
         size: int = 224,
         seed: int = 0,
@@ -189,11 +195,30 @@ class LatentSliders(widgets.VBox):
             ),
         )
         buttons = widgets.HBox([self.random_button, self.reset_button])
-        picture = widgets.VBox([self.image, buttons])
+        self.class_menu = self._menu(label)
+        menu = [] if self.class_menu is None else [self.class_menu]
+        picture = widgets.VBox([*menu, self.image, buttons])
         super().__init__(
             [widgets.HBox([picture, grid], layout=widgets.Layout(flex_flow="row wrap"))]
         )
         self.z = start
+
+    def _menu(self, label: int) -> widgets.Dropdown | None:
+        count = self._snapshot.classes
+        if label not in range(count or 1):
+            has = f"classes 0 to {count - 1}" if count else "no classes"
+            raise ValueError(f"There is no class {label!r}: this model has {has}.")
+        if count is None:
+            return None
+        menu = widgets.Dropdown(
+            options=list(range(count)),
+            value=label,
+            description="class",
+            layout=widgets.Layout(width="220px"),
+            style={"description_width": "44px"},
+        )
+        menu.observe(self._on_change, names="value")
+        return menu
 
     def _slider(self, latent: int) -> widgets.FloatSlider:
         slider = widgets.FloatSlider(
@@ -254,7 +279,8 @@ class LatentSliders(widgets.VBox):
 
     def _draw(self) -> None:
         with self._drawing:
-            self.image.value = _png(self._snapshot.decode(self.z[None])[0], self._size)
+            label = 0 if self.class_menu is None else self.class_menu.value
+            self.image.value = _png(self._snapshot.decode(self.z[None], label)[0], self._size)
 
 
 class FigureSliders(widgets.VBox):
