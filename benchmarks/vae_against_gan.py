@@ -1,0 +1,280 @@
+"""VAEs, GANs and autoencoders with a mixture: stability, samples, codes, likelihood, over learning rates and seeds.
+
+    python benchmarks/vae_against_gan.py FOLDER [--share 1/2]
+
+Each run trains on the 10,000 embedded digits, on one thread, until its budget of processor seconds is spent; about as
+many weights for each family. Each run's figures go into FOLDER as they are ready, and a run that is there is not made
+again: so the benchmark can be stopped and goes on where it was. `--share 1/2` makes every second run, for two
+processes. Once all runs are there, they are written to results/vae_against_gan.json: all of them, the failed ones
+too.
+
+A run has FAILED if its loss stopped being finite, if its samples are further from the test images in LeNet-FID than
+those of one Gaussian fitted to the pixels, or if they show fewer than 5 classes, effectively.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import record
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+from tqdm import tqdm
+
+from vae_helpers.data import ImageSet, load_images
+from vae_helpers.evaluation import knn_accuracy, log_likelihood, sample_quality
+from vae_helpers.latents import interpolate
+from vae_helpers.models import GAN, VAE, Autoencoder, Classifier
+from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
+from vae_helpers.pretrained import load_pretrained
+from vae_helpers.training import History, fit, fit_gan
+
+BUDGET = 45.0  # processor seconds of training
+LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+SEEDS = range(5)
+SIGMAS = (1.0, 0.3, 0.1)  # of the Gaussian likelihood, at the learning rate 1e-3
+SAMPLES, COMPONENTS, K, LIKELIHOOD_IMAGES = 2_000, 10, 200, 1_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of the benchmark. `sigma` is that of a Gaussian likelihood; None means Bernoulli."""
+
+    family: str
+    lr: float
+    seed: int
+    sigma: float | None = None
+
+    @property
+    def name(self) -> str:
+        """A name for its file."""
+        end = "" if self.sigma is None else f"-sigma{self.sigma:g}"
+        return f"{self.family.replace(' ', '')}-lr{self.lr:g}{end}-seed{self.seed}"
+
+
+def runs() -> list[Run]:
+    """Every run, seed by seed, so that an early look shows all families."""
+    found = []
+    for seed in SEEDS:
+        found += [Run(f, lr, seed) for lr in LEARNING_RATES for f in ("VAE", "GAN", "AE + mixture")]
+        found += [Run("VAE", 1e-3, seed, sigma) for sigma in SIGMAS]
+    return found
+
+
+class Sampler:
+    """How a trained model makes images: where its codes come from, how they are decoded, how they are joined."""
+
+    def __init__(
+        self, decode: Callable[[Tensor], Tensor], draw: Callable[[int], Tensor], spherical: bool
+    ) -> None:
+        self.decode, self.draw, self.spherical = decode, draw, spherical
+
+
+def _until(budget: float) -> Callable[[History], None]:
+    """A progress callback that presses the stop button once the processor seconds are spent."""
+    end = time.process_time() + budget
+
+    def progress(_: History) -> None:
+        if time.process_time() >= end:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def train(run: Run, digits: ImageSet) -> tuple[Any, Sampler, History]:
+    """Train the run's model within its budget."""
+    torch.manual_seed(run.seed)
+    settings: dict[str, Any] = {
+        "epochs": 100_000,
+        "lr": run.lr,
+        "generator": torch.Generator().manual_seed(run.seed),
+    }
+    prior = lambda count: torch.randn(count, 20)  # noqa: E731
+    if run.family == "GAN":
+        gan = GAN()
+        history = fit_gan(gan, digits.train_x, progress=_until(BUDGET), **settings)
+        gan.eval()
+        return gan, Sampler(gan.decode, prior, True), history
+    model = VAE() if run.family == "VAE" else Autoencoder()
+    goal: Objective = Reconstruction()
+    if run.family == "VAE":
+        goal = (
+            NegativeELBO()
+            if run.sigma is None
+            else NegativeELBO(likelihood="gaussian", sigma=run.sigma)
+        )
+    reserve = 2.0 if run.family == "AE + mixture" else 0.0  # for fitting the mixture
+    history = fit(
+        model, digits.train_x, objective=goal, progress=_until(BUDGET - reserve), **settings
+    )
+    if isinstance(model, VAE):
+        return model, Sampler(model.decode, prior, True), history
+    with torch.no_grad():
+        codes = model.encode(digits.train_x).double().numpy()
+    mixture = GaussianMixture(COMPONENTS, random_state=run.seed, reg_covar=1e-4).fit(codes)
+
+    def draw(count: int) -> Tensor:
+        found = torch.from_numpy(mixture.sample(count)[0]).float()
+        return found[torch.randperm(count)]  # sample() returns them component by component
+
+    return model, Sampler(model.decode, draw, False), history
+
+
+@torch.no_grad()
+def measure(
+    run: Run, model: Any, sampler: Sampler, digits: ImageSet, classifier: Classifier
+) -> dict[str, Any]:
+    """All figures of a trained model. What a family does not have is None."""
+    z = sampler.draw(2 * SAMPLES)
+    images = sampler.decode(z)
+    found: dict[str, Any] = {
+        "samples": sample_quality(images[:SAMPLES], digits.test_x, digits.train_x, classifier),
+        "with_noise": None,
+        "code_accuracy": None,
+        "log_likelihood": None,
+    }
+    if run.family == "VAE":
+        drawn = (
+            torch.bernoulli(images)
+            if run.sigma is None
+            else (images + run.sigma * torch.randn_like(images)).clamp(0, 1)
+        )
+        found["with_noise"] = sample_quality(
+            drawn[:SAMPLES], digits.test_x, digits.train_x, classifier
+        )
+    classes = classifier(images).argmax(dim=1)
+    half = classes[:SAMPLES].bincount(minlength=10)
+    found["class_from_z"] = {
+        "accuracy": knn_accuracy(z[:SAMPLES], classes[:SAMPLES], z[SAMPLES:], classes[SAMPLES:]),
+        "largest_class": half.max().item() / SAMPLES,
+    }
+    found["paths"] = _paths(sampler, z[:400], classifier)
+    if run.family != "GAN":
+        codes = [model.encode(x) for x in (digits.train_x, digits.test_x)]
+        train_codes, test_codes = (c[0] if isinstance(c, tuple) else c for c in codes)
+        found["code_accuracy"] = knn_accuracy(
+            train_codes, digits.train_y, test_codes, digits.test_y
+        )
+    if run.family == "VAE" and run.sigma is None:
+        generator = torch.Generator().manual_seed(0)
+        binary = torch.bernoulli(digits.test_x[:LIKELIHOOD_IMAGES], generator=generator)
+        estimate = log_likelihood(model, binary, K, generator=generator)
+        found["log_likelihood"] = {"mean": estimate.mean, "standard_error": estimate.standard_error}
+    return found
+
+
+def _paths(sampler: Sampler, z: Tensor, classifier: Classifier) -> dict[str, float]:
+    """Along paths of 21 codes between pairs: the changes of class, and the classifier's confidence."""
+    changes, middle, ends = [], [], []
+    for a, b in zip(z[::2], z[1::2], strict=True):
+        path = interpolate(a, b, 21, spherical=sampler.spherical)
+        confidence, classes = classifier(sampler.decode(path)).softmax(dim=1).max(dim=1)
+        changes.append((classes[1:] != classes[:-1]).sum().item())
+        middle.append(confidence[5:16].mean().item())
+        ends.append(confidence[[0, -1]].mean().item())
+    return {
+        "class_changes": float(np.mean(changes)),
+        "confidence_middle": float(np.mean(middle)),
+        "confidence_ends": float(np.mean(ends)),
+    }
+
+
+def references(digits: ImageSet, classifier: Classifier) -> dict[str, Any]:
+    """What real digits give against real digits, and one Gaussian fitted to the pixels."""
+    torch.manual_seed(0)
+    x = digits.train_x.flatten(1)
+    real = sample_quality(x[:SAMPLES], digits.test_x, x[SAMPLES:], classifier)
+    real["memorised"] = sample_quality(digits.test_x, x[:SAMPLES], x, classifier)["memorised"]
+    covariance = torch.cov(x.T.double()) + 1e-6 * torch.eye(784, dtype=torch.float64)
+    gaussian = torch.distributions.MultivariateNormal(x.double().mean(dim=0), covariance)
+    drawn = gaussian.sample((SAMPLES,)).clamp(0, 1).float()
+    return {
+        "real against real": real,
+        "one Gaussian on pixels": sample_quality(drawn, digits.test_x, x, classifier),
+    }
+
+
+def failed(figures: dict[str, Any], floor: float) -> bool:
+    """The definition at the top of this file."""
+    if figures["error"]:
+        return True
+    return bool(figures["samples"]["lenet_fid"] > floor or figures["samples"]["classes"] < 5)
+
+
+def make(run: Run, digits: ImageSet, classifier: Classifier) -> dict[str, Any]:
+    """Train and measure; a loss that stopped being finite is a result too."""
+    start, row = (
+        time.process_time(),
+        {"family": run.family, "lr": run.lr, "seed": run.seed, "sigma": run.sigma},
+    )
+    try:
+        model, sampler, history = train(run, digits)
+        spent = time.process_time() - start
+        figures = measure(run, model, sampler, digits, classifier)
+    except ValueError as error:
+        return row | {"error": str(error), "seconds": round(time.process_time() - start, 1)}
+    last = {name: values[-1] for name, values in history.train.items()}
+    return (
+        row
+        | {"error": None, "seconds": round(spent, 1), "epochs": history.finished, "loss": last}
+        | figures
+    )
+
+
+def collect(folder: Path, digits: ImageSet, classifier: Classifier) -> None:
+    """Write the result, once every run is there."""
+    rows = [json.loads((folder / f"{run.name}.json").read_text("utf-8")) for run in runs()]
+    known = references(digits, classifier)
+    floor = known["one Gaussian on pixels"]["lenet_fid"]
+    for row in rows:
+        row["failed"] = failed(row, floor)
+    weights = {"VAE": VAE(), "GAN": GAN(), "AE + mixture": Autoencoder()}
+    sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in weights.items()}
+    sizes["AE + mixture"] += COMPONENTS * (1 + 20 + 20 * 21 // 2)
+    settings = {
+        "data": "the 10,000 embedded MNIST training images, grey; tested on the 2,000 embedded test images",
+        "budget": f"{BUDGET:g} processor seconds a run, one thread",
+        "weights": sizes,
+        "batch_size": {"VAE": 128, "GAN": 64, "AE + mixture": 128},
+        "latent_dim": 20,
+        "samples": SAMPLES,
+        "mixture_components": COMPONENTS,
+        "likelihood": f"Bernoulli, or Gaussian where sigma is given; measured on {LIKELIHOOD_IMAGES} test images, "
+        f"binarised once, k = {K}",
+        "failed": "loss not finite, or LeNet-FID above that of one Gaussian on pixels, or effective classes below 5",
+    }
+    rounded = json.loads(json.dumps(rows), parse_float=lambda text: float(f"{float(text):.4g}"))
+    record.write("vae_against_gan", {"settings": settings, "references": known, "runs": rounded})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Compare VAEs, GANs and autoencoders with a mixture."
+    )
+    parser.add_argument("folder", type=Path, help="where each run's figures are kept")
+    parser.add_argument("--share", default="1/1", help="which part of the runs to make, as in 1/2")
+    arguments = parser.parse_args()
+    part, parts = map(int, arguments.share.split("/"))
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    digits, classifier = load_images("mnist"), load_pretrained("classifier-mnist")
+    for run in tqdm(runs()[part - 1 :: parts]):
+        path = arguments.folder / f"{run.name}.json"
+        if not path.exists():
+            result = make(run, digits, classifier)
+            path.with_suffix(".part").write_text(json.dumps(result), encoding="utf-8")
+            path.with_suffix(".part").rename(path)
+    if all((arguments.folder / f"{run.name}.json").exists() for run in runs()):
+        collect(arguments.folder, digits, classifier)
+
+
+if __name__ == "__main__":
+    main()
