@@ -25,3 +25,9 @@ def model():
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-lessons", action="store_true", help="run every lesson in a real browser"
+    )

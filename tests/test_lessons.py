@@ -29,7 +29,7 @@ lesson = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
 def test_the_lessons_are_there():
-    assert [path.stem[:2] for path in LEARNERS] == ["00", "01", "02", "03", "06", "07"]
+    assert [path.stem[:2] for path in LEARNERS] == ["00", "01", "02", "03", "04", "05", "06", "07"]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 
 
@@ -201,6 +201,45 @@ def test_the_loss_of_lesson_03_is_the_packages():
     torch.testing.assert_close(
         theirs["loss_function"](recon_x, x, mu, logvar), vh.loss_function(recon_x, x, mu, logvar)
     )
+
+
+def test_the_path_of_lesson_04_is_the_packages():
+    start, end = torch.randn(2, 20, generator=torch.Generator().manual_seed(0)).double()
+    theirs = definitions("04_why_it_matters")["slerp"](start, end, 9)
+    torch.testing.assert_close(
+        theirs, vh.interpolate(start, end, 9, spherical=True), atol=1e-6, rtol=1e-6
+    )
+
+
+def test_the_conditional_vae_of_lesson_04_is_the_packages(batch):
+    theirs, ours = definitions("04_why_it_matters")["ConditionalVAE"](), vh.ConditionalVAE()
+    ours.load_state_dict(theirs.state_dict())
+    labels, z = torch.arange(7), torch.randn(7, 20)
+    torch.testing.assert_close(theirs.encode(batch, labels), ours.encode(batch, labels))
+    torch.testing.assert_close(theirs.decode(z, labels), ours.decode(z, labels))
+
+
+def test_the_game_of_lesson_05_is_the_packages(digits):
+    x = digits.train_x[:600].flatten(1)
+    gans = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        gans.append(vh.GAN())
+    ours, theirs = gans
+    history = vh.fit_gan(
+        ours, x, epochs=1, lr=1e-3, generator=torch.Generator().manual_seed(0), progress=False
+    )
+    lesson = definitions("05_vae_and_gan")
+    lesson |= {"generator": theirs.generator, "discriminator": theirs.discriminator}
+    for name, part in (("d_steps", theirs.discriminator), ("g_steps", theirs.generator)):
+        lesson[name] = torch.optim.Adam(part.parameters(), lr=1e-3, betas=(0.5, 0.999), fused=True)
+    torch.manual_seed(int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(0))))
+    losses = [
+        torch.tensor(lesson["play"](x[batch])) * len(batch)
+        for batch in torch.randperm(600).split(64)
+    ]
+    found = history.train["discriminator"] + history.train["generator"]
+    assert found == pytest.approx((sum(losses) / 600).tolist(), rel=1e-4)
 
 
 def test_the_readme_maps_the_lessons():

@@ -24,11 +24,15 @@ MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glo
 FLOORS = [
     {"objectives", "models", "latents", "data", "progress", "zoo", "answers"},
     {"pretrained", "training", "evaluation", "probing", "judging"},
-    {"figures", "widgets", "checks", "predictions", "report"},
+    {"figures", "widgets", "latent_lab", "checks", "predictions", "report"},
     {"grading"},
     {"__main__"},
 ]
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}  # where the name to import differs
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "axe_playwright_python": "axe-playwright-python",
+}  # where the name to import differs
 
 
 def imports(tree):

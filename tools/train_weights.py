@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from vae_helpers.data import ImageSet, load_images
 from vae_helpers.evaluation import active_units
-from vae_helpers.models import GAN, Autoencoder, Classifier, ConditionalVAE
+from vae_helpers.models import GAN, Autoencoder, Classifier, ConditionalVAE, DenseClassifier
 from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
 from vae_helpers.pretrained import KINDS, WEIGHTS, Pretrained
 from vae_helpers.training import fit, fit_gan
@@ -55,6 +55,12 @@ def recipes() -> dict[str, dict[str, Any]]:
         "gan-mnist-20": recipe("GAN", "mnist", 60, latent_dim=20),
         "classifier-mnist": recipe("Classifier", "mnist", 20, classes=10),
         "classifier-fashion": recipe("Classifier", "fashion-mnist", 30, classes=10),
+        # for the latent lab's page, which holds all three
+        "lab-vae-mnist-2": recipe("VAE", "mnist", 60, 1.0, latent_dim=2, hidden_dim=160),
+        "lab-autoencoder-mnist-2": recipe(
+            "Autoencoder", "mnist", 60, 1.0, latent_dim=2, hidden_dim=160
+        ),
+        "lab-classifier-mnist": recipe("DenseClassifier", "mnist", 30, hidden_dim=64),
     }
     for beta in BETAS:
         found[f"vae-mnist-beta-{beta:g}"] = recipe(
@@ -99,7 +105,7 @@ def _train_model(model: Pretrained, recipe: dict[str, Any], images: ImageSet) ->
         fit_gan(model, images.train_x, epochs=epochs, lr=2e-4, generator=generator, progress=False)
         return {"lr": "2e-4", "batch_size": 64}
     for share, lr in FALLING:  # the learning rate falls twice, so that the last epochs settle
-        if isinstance(model, Classifier):
+        if isinstance(model, Classifier | DenseClassifier):
             fit_classifier(model, images, epochs=round(epochs * share), lr=lr, generator=generator)
             continue
         fit(
@@ -119,7 +125,12 @@ def _train_model(model: Pretrained, recipe: dict[str, Any], images: ImageSet) ->
 
 
 def fit_classifier(
-    model: Classifier, images: ImageSet, *, epochs: int, lr: float, generator: torch.Generator
+    model: Classifier | DenseClassifier,
+    images: ImageSet,
+    *,
+    epochs: int,
+    lr: float,
+    generator: torch.Generator,
 ) -> None:
     """Train by cross-entropy on the images, each moved by up to two pixels at random in both directions."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
@@ -142,7 +153,7 @@ def _goal(recipe: dict[str, Any]) -> Objective:
 def measure(model: Pretrained, recipe: dict[str, Any], images: ImageSet) -> dict[str, Any]:
     """A classifier's accuracy; or each term in nats per image, and the entropy that no cross-entropy on these grey
     pixels can go below; nothing for a GAN, which has no likelihood."""
-    if isinstance(model, Classifier):
+    if isinstance(model, Classifier | DenseClassifier):
         right = model(images.test_x).argmax(dim=1) == images.test_y
         return {"accuracy": round(right.float().mean().item(), 4)}
     if isinstance(model, GAN):

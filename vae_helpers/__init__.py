@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from .evaluation import precision_recall_density_coverage as precision_recall_density_coverage
     from .evaluation import sample_quality as sample_quality
     from .evaluation import sharpness as sharpness
+    from .latent_lab import LatentLab as LatentLab
     from .latents import interpolate as interpolate
     from .models import GAN as GAN
     from .models import VAE as VAE
     from .models import Autoencoder as Autoencoder
     from .models import Classifier as Classifier
     from .models import ConditionalVAE as ConditionalVAE
+    from .models import DenseClassifier as DenseClassifier
     from .objectives import bernoulli_log_likelihood as bernoulli_log_likelihood
     from .objectives import elbo as elbo
     from .objectives import gaussian_log_likelihood as gaussian_log_likelihood
@@ -68,8 +70,9 @@ _HOME = {
         "sample_quality",
         "sharpness",
     ],
+    "latent_lab": ["LatentLab"],
     "latents": ["interpolate"],
-    "models": ["GAN", "VAE", "Autoencoder", "Classifier", "ConditionalVAE"],
+    "models": ["GAN", "VAE", "Autoencoder", "Classifier", "ConditionalVAE", "DenseClassifier"],
     "objectives": [
         "bernoulli_log_likelihood",
         "elbo",

@@ -287,3 +287,16 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images to the logits of the classes, shape (B, classes)."""
         return cast(Tensor, self.out(self.features(x)))
+
+
+class DenseClassifier(nn.Sequential):
+    """A classifier of one hidden layer, small enough for the latent lab: images to the logits of ten classes.
+
+    Images are float32 in [0, 1], shape (B, 784) or (B, 1, 28, 28); the logits have shape (B, 10).
+    """
+
+    def __init__(self, hidden_dim: int = 64) -> None:
+        _check_sizes(hidden_dim=hidden_dim)
+        super().__init__(
+            nn.Flatten(), nn.Linear(PIXELS, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 10)
+        )

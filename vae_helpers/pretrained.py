@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .models import GAN, VAE, Autoencoder, Classifier, ConditionalVAE
+from .models import GAN, VAE, Autoencoder, Classifier, ConditionalVAE, DenseClassifier
 
 WEIGHTS = Path(__file__).parent / "weights"
-Pretrained = VAE | Autoencoder | ConditionalVAE | GAN | Classifier
+Pretrained = VAE | Autoencoder | ConditionalVAE | GAN | Classifier | DenseClassifier
 KINDS: dict[str, type[Pretrained]] = {
-    kind.__name__: kind for kind in (VAE, Autoencoder, ConditionalVAE, GAN, Classifier)
+    kind.__name__: kind
+    for kind in (VAE, Autoencoder, ConditionalVAE, GAN, Classifier, DenseClassifier)
 }
 REMEDY = "Restore it with `git checkout -- vae_helpers/weights`, or install the course again."
 

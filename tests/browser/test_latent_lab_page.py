@@ -1,0 +1,263 @@
+"""The latent lab in Chromium: it computes what PyTorch computes, by mouse, by keyboard, with the network cut."""
+
+import numpy as np
+import pytest
+import torch
+
+from vae_helpers import LatentLab, load_pretrained
+
+LAB = "document.getElementById('lab').latentLab"
+
+
+@pytest.fixture(scope="module")
+def page_of(tmp_path_factory, digits):
+    """A lab's page by name, saved once."""
+    folder, saved = tmp_path_factory.mktemp("pages"), {}
+
+    def page_of(name):
+        if name not in saved:
+            more = {}
+            if name == "lab-vae-mnist-2":
+                more = {
+                    "autoencoder": load_pretrained("lab-autoencoder-mnist-2"),
+                    "classifier": load_pretrained("lab-classifier-mnist"),
+                }
+            lab = LatentLab(load_pretrained(name), images=digits, **more)
+            saved[name] = lab.save_html(folder / f"{name}.html")
+        return saved[name].as_uri()
+
+    return page_of
+
+
+@pytest.fixture
+def open_lab(open_page, page_of):
+    """Open a lab with the network cut; whatever it asks for besides itself is an error."""
+
+    def open_lab(name="lab-vae-mnist-2", **settings):
+        page = open_page(**{"viewport": {"width": 1040, "height": 900}, "offline": True} | settings)
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(page_of(name))
+        page.wait_for_function(LAB)
+        assert asked == [page_of(name)]
+        return page
+
+    return open_lab
+
+
+def numbers(page, expression):
+    return np.array(page.evaluate(f"Array.from({LAB}.{expression})"), dtype=np.float32)
+
+
+def picture(page):
+    return page.evaluate("document.querySelector('canvas[role=img]').toDataURL()")
+
+
+def settle(page):
+    page.wait_for_timeout(400)  # the text follows when the picture stands still
+
+
+# --- what it computes ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["vae-mnist-20", "lab-vae-mnist-2"])
+@torch.no_grad()
+def test_it_decodes_and_encodes_as_pytorch_does(open_lab, digits, name):
+    page, model = open_lab(name), load_pretrained(name)
+    z = torch.randn(1_000, model.latent_dim, generator=torch.Generator().manual_seed(0))
+    script = f"(codes) => codes.map((z) => Array.from({LAB}.decode(Float32Array.from(z))))"
+    found = torch.tensor(page.evaluate(script, z.tolist()))
+    assert (found - model.decode(z)).abs().max() < 1 / 255
+    x = digits.test_x[:200].flatten(1)
+    script = f"""(images) => images.map((x) => {{
+      const found = {LAB}.encode(Float32Array.from(x));
+      return [Array.from(found.mu), Array.from(found.logvar)];
+    }})"""
+    encoded = torch.tensor(page.evaluate(script, x.tolist())).transpose(0, 1)
+    for theirs, ours in zip(encoded, model.encode(x), strict=True):
+        assert (theirs - ours).abs().max() < 1 / 255 * ours.abs().max()
+
+
+@torch.no_grad()
+def test_what_a_test_image_costs(open_lab, digits):
+    page, model = open_lab(), load_pretrained("lab-vae-mnist-2")
+    page.get_by_role("button", name="a test image").click()
+    x = torch.from_numpy(numbers(page, "drawing"))[None]
+    assert any(torch.allclose(x[0], image.flatten(), atol=1e-6) for image in digits.test_x)
+    mu, logvar = model.encode(x)
+    recon = torch.nn.functional.binary_cross_entropy(model.decode(mu), x, reduction="sum").item()
+    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum().item()
+    said = page.evaluate(f"{LAB}.costs.textContent")
+    recon_said, kl_said = (
+        float(word) for word in said.replace(",", "").split() if word[0].isdigit()
+    )
+    assert recon_said == pytest.approx(recon, abs=1)
+    assert kl_said == pytest.approx(kl, abs=0.11)
+    assert np.allclose(numbers(page, "z"), mu[0].numpy(), atol=0.02)
+
+
+@torch.no_grad()
+def test_the_classifier_says_what_it_sees(open_lab):
+    page = open_lab()
+    model, classifier = load_pretrained("lab-vae-mnist-2"), load_pretrained("lab-classifier-mnist")
+    for z in ([0.0, 0.0], [0.0, -2.5], [2.0, -1.0]):
+        page.evaluate(f"(z) => {LAB}.move(Float32Array.from(z))", z)
+        settle(page)
+        label = classifier(model.decode(torch.tensor([z]))).argmax().item()
+        text = page.evaluate(f"{LAB}.said.textContent")
+        assert f" {label} (" in text
+        assert page.get_by_role("img").get_attribute("aria-label") == f"decoded picture: {text}"
+
+
+# --- moving it ----------------------------------------------------------------------------------
+
+
+def test_by_mouse(open_lab):
+    page = open_lab()
+    before, box = picture(page), page.get_by_role("slider", name="latent plane").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    assert picture(page) != before
+    z, reach = numbers(page, "z"), page.evaluate(f"{LAB}.reach")
+    assert z[0] == pytest.approx(0.5 * reach, abs=0.05)
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.25, steps=10)
+    page.mouse.up()
+    assert numbers(page, "z") == pytest.approx([0, 0.5 * reach], abs=0.05)
+
+
+def test_by_touch(open_lab):
+    page = open_lab(has_touch=True)
+    box = page.get_by_role("slider", name="latent plane").bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.5)
+    assert numbers(page, "z")[0] < -1
+
+
+def test_by_keyboard_alone(open_lab):
+    """Every control is reached by Tab, and does its work."""
+    page, seen = open_lab(), {}
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name = page.evaluate(
+            "document.activeElement.ariaLabel || document.activeElement.textContent.slice(0, 30)"
+        )
+        if name in seen or page.evaluate("document.activeElement === document.body"):
+            break
+        seen[name] = before = picture(page), page.evaluate(f"{LAB}.costs.textContent")
+        keys = {
+            "latent plane": ["ArrowRight", "ArrowUp"],
+            "draw a digit": [" ", *["ArrowDown"] * 12],
+            "z[": ["ArrowRight"] * 9,
+        }
+        pressed = next((value for start, value in keys.items() if name.startswith(start)), [])
+        for key in pressed or ["ArrowLeft" if name == "from A to B" else "Enter"]:
+            page.keyboard.press(key)
+        if name == "pin A":
+            page.evaluate(f"{LAB}.sample()")  # so that A and B differ
+        elif name == "play":
+            page.wait_for_timeout(300)
+            page.keyboard.press("Enter")
+        unchanged = ("pin A", "pin B", "VAE", "zero", "clear")
+        if not name.startswith(unchanged):
+            assert (picture(page), page.evaluate(f"{LAB}.costs.textContent")) != before, name
+    expected = {
+        "VAE",
+        "autoencoder",
+        "new sample",
+        "zero",
+        "play",
+        "pin A",
+        "pin B",
+        "from A to B",
+        "clear",
+        "a test image",
+        "z[0]",
+        "z[1]",
+    }
+    assert expected <= set(seen)
+    assert len(seen) == len(expected) + 2
+
+
+def test_drawing_a_digit(open_lab):
+    page = open_lab()
+    box = page.get_by_role("application").bounding_box()
+    # A stroke at the upper left, small: it is scaled to 20 pixels and centred all the same.
+    page.mouse.move(box["x"] + 40, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 45, box["y"] + 110, steps=8)
+    page.mouse.up()
+    x = numbers(page, "drawing").reshape(28, 28)
+    rows = np.nonzero(x > 0.3)[0]
+    assert 17 <= np.ptp(rows) + 1 <= 21
+    mass = x / x.sum()
+    assert (mass.sum(1) @ np.arange(28), mass.sum(0) @ np.arange(28)) == pytest.approx(
+        (13.5, 13.5), abs=0.8
+    )
+    settle(page)
+    assert " 1 (" in page.evaluate(f"{LAB}.said.textContent")
+    page.get_by_role("button", name="clear").click()
+    assert page.evaluate(f"{LAB}.drawing") is None
+
+
+def test_the_autoencoder_in_its_place(open_lab):
+    page = open_lab()
+    before = picture(page)
+    page.get_by_role("button", name="autoencoder").click()
+    assert picture(page) != before
+    assert page.get_by_role("button", name="autoencoder").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="a test image").click()
+    assert "KL" not in page.evaluate(f"{LAB}.costs.textContent")
+
+
+def test_playing_stops_and_respects_reduced_motion(open_lab):
+    for motion, few in (("no-preference", False), ("reduce", True)):
+        page = open_lab(reduced_motion=motion)
+        page.get_by_role("button", name="play").click()
+        seen = set()
+        for _ in range(10):
+            page.wait_for_timeout(100)
+            seen.add(picture(page))
+        assert (len(seen) <= 2) is few
+        page.get_by_role("button", name="play").click()
+        still = picture(page)
+        page.wait_for_timeout(1_700 if few else 200)
+        assert picture(page) == still
+
+
+def test_a_long_drag_ends_on_its_last_value_and_keeps_no_memory(open_lab):
+    """600 events, as in ten seconds of dragging at 60 a second."""
+    page = open_lab("vae-mnist-20")
+    slider = page.get_by_role("slider", name="z[").first
+    script = """(slider) => new Promise((done) => {
+      let i = 0;
+      const step = () => {
+        slider.value = Math.sin(i / 20) * 3;
+        slider.dispatchEvent(new Event('input'));
+        if (++i < 600) requestAnimationFrame(step); else done(performance.memory?.usedJSHeapSize ?? 0);
+      };
+      step();
+    })"""
+    slider.evaluate(script)
+    page.evaluate("window.gc?.()")
+    first = slider.evaluate(script)
+    second = slider.evaluate(script)
+    latent = int(slider.get_attribute("aria-label")[2:-1])
+    assert numbers(page, "z")[latent] == pytest.approx(3 * np.sin(599 / 20), abs=0.02)
+    assert second < first + 30e6
+
+
+# --- for everyone -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1040), ("dark", 1040), ("light", 320), ("dark", 520)]
+)
+def test_no_rule_of_accessibility_is_broken(open_lab, scheme, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_lab(color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.get_by_role("button", name="a test image").click()
+    settle(page)
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+    found = Axe().run(page, options=rules)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width  # no scrolling sideways
