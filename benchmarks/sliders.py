@@ -22,6 +22,7 @@ from tqdm import trange
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 from browser import ARGUMENTS, CHROMIUM, jupyterlab, run_all_cells
+from execute_notebooks import METADATA
 
 ROUNDS = 40
 CELLS = [
@@ -106,9 +107,8 @@ def press(page: Page, way: str) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        book = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
-        )
+        cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
+        book = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
         nbformat.write(book, Path(folder) / "sliders.ipynb")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         with jupyterlab(Path(folder)) as address:

@@ -378,12 +378,19 @@ def test_a_conditional_vae_is_trained_with_each_images_own_label(digits):
 
 def test_a_conditional_vae_is_tested_with_the_test_labels(digits):
     x, y = digits.train_x[:600], digits.train_y[:600]
-    model, test_x, test_y = small(kind=ConditionalVAE), digits.test_x[:1500], digits.test_y[:1500]
-    history = train(model, x, epochs=3, labels=y, test_x=test_x, test_labels=test_y)
-    bound = -torch.stack([ob.elbo(model.given(test_y), test_x) for _ in range(20)]).mean(1)
-    assert history.test["loss"][-1] == pytest.approx(
-        bound.mean().item(), abs=8 * bound.std().item()
-    )
+    model, test_x = small(kind=ConditionalVAE), digits.test_x[:1500]
+    test_y = (torch.arange(1500) >= 1_000).long()  # the second batch has another label
+    with torch.no_grad():
+        model.fc_dec[0].weight[:, 3 + 1] += 5  # and that label costs more
+    history = train(model, x, lr=1e-5, labels=y, test_x=test_x, test_labels=test_y)
+
+    def bound(labels):
+        found = -torch.stack([ob.elbo(model.given(labels), test_x) for _ in range(20)]).mean(1)
+        return found.mean().item(), found.std().item()
+
+    mean, spread = bound(test_y)
+    assert history.test["loss"][-1] == pytest.approx(mean, abs=8 * spread)
+    assert abs(bound(torch.zeros(1500).long())[0] - mean) > 16 * spread
 
 
 @pytest.mark.parametrize(

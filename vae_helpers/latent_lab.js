@@ -618,16 +618,7 @@ class Lab {
   drawPad() {
     const pen = this.pad.getContext("2d");
     pen.drawImage(this.map, 0, 0);
-    pen.lineWidth = 4;
     pen.strokeStyle = INK;
-    if (this.posterior?.logvar) {
-      const [across, up] = this.axes;
-      const unit = this.pad.width / 2 / this.reach;
-      const width = (d) => 2 * Math.exp(0.5 * this.posterior.logvar[d]) * unit; // two standard deviations
-      pen.beginPath();
-      pen.ellipse(...this.onPad(this.posterior.mu), width(across), width(up), 0, 0, 2 * Math.PI);
-      pen.stroke();
-    }
     this.pins.forEach((pin, place) => {
       if (!pin) return;
       const [x, y] = this.onPad(pin);
@@ -636,12 +627,21 @@ class Lab {
       pen.fillText("AB"[place], x + 20, y - 20);
       pen.fillRect(x - 6, y - 6, 12, 12);
     });
-    const [x, y] = this.onPad(this.z);
+    pen.lineWidth = 4;
     pen.beginPath();
-    pen.arc(x, y, 13, 0, 2 * Math.PI);
+    pen.arc(...this.onPad(this.z), 12, 0, 2 * Math.PI);
     pen.fillStyle = "#ffd000";
     pen.fill();
     pen.stroke();
+    if (this.posterior?.logvar) {
+      const [across, up] = this.axes;
+      const unit = this.pad.width / 2 / this.reach;
+      const width = (d) => 2 * Math.exp(0.5 * this.posterior.logvar[d]) * unit; // two standard deviations
+      pen.lineWidth = 3;
+      pen.beginPath();
+      pen.ellipse(...this.onPad(this.posterior.mu), width(across), width(up), 0, 0, 2 * Math.PI);
+      pen.stroke();
+    }
   }
 
   dispose() {

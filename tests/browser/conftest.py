@@ -48,12 +48,12 @@ def open_page(chromium):
 
 @pytest.fixture(scope="session")
 def lab_server(tmp_path_factory):
-    """JupyterLab on a copy of what a learner has; the address of a file in it."""
+    """JupyterLab on a copy of what a learner has: the folder, and the address of a file in it."""
     root = tmp_path_factory.mktemp("course")
     shutil.copytree(ROOT / "notebooks", root / "notebooks")
     shutil.copytree(ROOT / "benchmarks" / "results", root / "benchmarks" / "results")
     with jupyterlab(root) as address:
-        yield address
+        yield root, address
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def run_lesson(open_page, lab_server):
     """Opens a lesson in JupyterLab, runs all its cells, and gives the page."""
 
     def run_lesson(name):
-        page = open_page()
-        assert run_all_cells(page, lab_server(f"notebooks/{name}.ipynb")) == []
+        page, (_, address) = open_page(), lab_server
+        assert run_all_cells(page, address(f"notebooks/{name}.ipynb")) == []
         return page
 
     return run_lesson

@@ -3,6 +3,9 @@
 `pytest tests/browser --all-lessons` runs them all; without the option, those with every kind of widget.
 """
 
+import nbformat
+from browser import run_all_cells
+from execute_notebooks import METADATA
 from lessons import LEARNERS, PATHS
 
 IN_CI = {"00_start_here", "04_why_it_matters"}
@@ -86,3 +89,41 @@ def test_every_widget_of_a_lesson_moves(run_lesson, name):
         group.scroll_into_view_if_needed()
         group.query_selector("input[type=radio]").check()
         group.query_selector("button").click()
+
+
+SHARED = """
+import ipywidgets, torch
+from vae_helpers import LatentLab, load_pretrained
+lab, said = LatentLab(load_pretrained("vae-mnist-2")), ipywidgets.Label()
+lab.observe(lambda change: setattr(said, "value", "z is " + " ".join(f"{v:.2f}" for v in lab.z)), "z")
+button = ipywidgets.Button(description="set")
+button.on_click(lambda _: setattr(lab, "z", [1.5, -1.0]))
+other = ipywidgets.Button(description="draw")
+other.on_click(lambda _: setattr(lab, "x", [0.0] * 784))
+ipywidgets.VBox([lab, said, button, other])
+"""
+
+
+def test_the_page_and_python_share_the_point_and_the_drawing(open_page, lab_server):
+    page, (root, address) = open_page(), lab_server
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(SHARED.strip())], metadata=METADATA
+    )
+    nbformat.write(book, root / "notebooks" / "shared.ipynb")
+    assert run_all_cells(page, address("notebooks/shared.ipynb")) == []
+    slider = page.get_by_role("slider", name="z[0]", exact=True)
+    slider.focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.body.textContent.includes('z is 0.30 0.00')", timeout=5_000)
+    page.get_by_role("button", name="set", exact=True).click()
+    page.wait_for_function(
+        "document.querySelector('.latent-lab input[aria-label=\"z[0]\"]').value === '1.5'",
+        timeout=5_000,
+    )
+    assert page.get_by_role("slider", name="z[1]", exact=True).input_value() == "-1"
+    page.get_by_role("button", name="draw", exact=True).click()
+    page.wait_for_function(
+        "document.querySelector('.latent-lab').textContent.includes('KL')", timeout=5_000
+    )
+    assert page.get_by_role("button", name="a test image").count() == 0  # no images were given
