@@ -15,6 +15,7 @@ from torch import nn
 
 from vae_helpers import (
     Classifier,
+    ConditionalVAE,
     class_coverage,
     frechet_distance,
     knn_accuracy,
@@ -231,6 +232,19 @@ def test_log_likelihood_grows_towards_the_truth(generator):
     )
     assert few < exact - 1
     assert many == pytest.approx(exact, abs=0.02)
+
+
+def test_log_likelihood_of_a_conditional_model_with_a_label_for_each_image(digits, generator):
+    torch.manual_seed(0)
+    model, labels = ConditionalVAE(latent_dim=2, hidden_dim=8), digits.test_y[:700]
+    x = digits.test_x[:700].flatten(1)
+    found = log_likelihood(model.given(labels), x, 50, generator=generator)
+    by_class = [
+        log_likelihood(model.given(c), x[labels == c], 50, generator=generator) for c in range(10)
+    ]
+    expected = sum(part.mean * part.images for part in by_class) / 700
+    assert found.mean == pytest.approx(expected, abs=0.1)
+    assert (found.k, found.images) == (50, 700)
 
 
 # --- all at once --------------------------------------------------------------------------------

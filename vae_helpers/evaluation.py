@@ -163,14 +163,10 @@ def log_likelihood(
     """
     if len(x) < 2:
         raise ValueError(f"A standard error over images needs at least two images, not {len(x)}.")
-    found = torch.cat(
-        [
-            importance_weighted_bound(
-                model, batch, k, likelihood=likelihood, sigma=sigma, generator=generator
-            )
-            for batch in prepare_images(x).split(500)
-        ]
-    ).double()
+    bound = importance_weighted_bound(
+        model, x, k, likelihood=likelihood, sigma=sigma, generator=generator
+    )
+    found = bound.double()
     return LogLikelihood(
         found.mean().item(), (found.std() / math.sqrt(len(found))).item(), k, len(found)
     )
@@ -264,7 +260,7 @@ def memorisation_ratio(generated: Tensor, train_x: Tensor, *, threshold: float =
     """The share of generated images that are copies of training images.
 
     A copy is less than `threshold` times as far from its nearest training image as from the second nearest, in
-    pixels (Yoon et al. 2023). Held-out real images show what to expect of no copying.
+    pixels (Yoon et al. 2023), or equal to one. Held-out real images show what to expect of no copying.
 
     Raises:
         ValueError: images that are not as `fit` takes them, fewer than two to compare with, or a threshold outside

@@ -116,7 +116,8 @@ class Autoencoder(_ImageDecoder):
 
 
 class ConditionalVAE(nn.Module):
-    """A VAE that is told the class, encoder and decoder alike: q(z|x, y) and p(x|z, y) (Sohn et al. 2015, section 4).
+    """A VAE that is told the class, encoder and decoder alike: q(z|x, y) and p(x|z, y) (Kingma et al. 2014b;
+    Sohn et al. 2015).
 
     The decoder has two hidden layers, the encoder one. The label y enters each network as `classes` further inputs, a
     1 at its place and 0 elsewhere. Images are float32 in [0, 1], shape (B, 784) or (B, 1, 28, 28); labels are int64,
