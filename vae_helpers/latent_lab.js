@@ -13,15 +13,15 @@ const STYLE = `
 .latent-lab { font: 14px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--jp-content-font-color1, #111);
   background: var(--jp-layout-color1, #fff); display: flex; flex-wrap: wrap; gap: 16px; padding: 8px; max-width: 100%; box-sizing: border-box; }
 .latent-lab * { box-sizing: border-box; }
-.latent-lab section { display: flex; flex-direction: column; gap: 6px; min-width: 0; flex: 0 1 ${PAD}px; }
+.latent-lab section { display: flex; flex-direction: column; gap: 6px; min-width: 0; flex: 1 1 220px; max-width: ${PAD}px; }
 .latent-lab .name { font-weight: bold; }
 .latent-lab canvas { width: 100%; max-width: ${PAD}px; aspect-ratio: 1; border: 1px solid var(--jp-border-color0, #767676); touch-action: none; }
 .latent-lab canvas.picture { image-rendering: auto; background: #000; }
-.latent-lab :is(canvas, button, input, select):focus-visible { outline: 3px solid var(--lab-focus, #0060df); outline-offset: 2px; }
+.latent-lab :is(canvas, button, input, select):focus-visible { outline: 3px solid var(--lab-focus, var(--jp-brand-color1, #0060df)); outline-offset: 2px; }
 .latent-lab .row { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; }
 .latent-lab :is(button, select) { font: inherit; color: inherit; background: var(--jp-layout-color2, #eee); border: 1px solid var(--jp-border-color0, #767676);
   border-radius: 3px; padding: 3px 9px; min-height: 28px; }
-.latent-lab button[aria-pressed="true"] { font-weight: bold; box-shadow: inset 0 -3px var(--lab-focus, #0060df); }
+.latent-lab button[aria-pressed="true"] { font-weight: bold; box-shadow: inset 0 -3px var(--lab-focus, var(--jp-brand-color1, #0060df)); }
 .latent-lab .sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 2px 12px; max-height: 330px; overflow: auto; }
 .latent-lab .sliders label { display: grid; grid-template-columns: 48px 1fr 44px; gap: 6px; align-items: center; }
 .latent-lab output { font-variant-numeric: tabular-nums; text-align: right; }
@@ -308,7 +308,7 @@ class Lab {
   buildSliders() {
     this.box = make("div", { class: "sliders" });
     this.fillSliders();
-    return make("section", { style: "flex: 1 1 100%" }, named("Latents"), this.box);
+    return make("section", { style: "flex: 1 1 100%; max-width: none" }, named("Latents"), this.box);
   }
 
   fillSliders() {
