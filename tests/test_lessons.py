@@ -242,7 +242,7 @@ def test_the_game_of_lesson_05_is_the_packages(digits):
     assert found == pytest.approx((sum(losses) / 600).tolist(), rel=1e-4)
 
 
-def test_the_readme_maps_the_lessons():
+def test_the_readme_and_the_teachers_guide_map_the_lessons():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for path in LEARNERS:
         minutes = re.search(r"\*\*(\d+) minutes\.\*\*", prose(path)).group(1)
@@ -255,6 +255,9 @@ def test_the_readme_maps_the_lessons():
             "",
         )
         assert f"| {minutes} |" in row, path.name
+        title = re.match(r"# (\d\d) · ([^:\n]*)", prose(path))
+        guide = (ROOT / "classroom" / "guide.md").read_text(encoding="utf-8")
+        assert f"### {title[1]} {title[2]} ({minutes} minutes)" in guide, path.name
 
 
 # --- the exercises --------------------------------------------------------------------------------
