@@ -18,7 +18,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vae_helpers.data import ImageSet, load_images
-from vae_helpers.evaluation import knn_accuracy, log_likelihood, sample_quality
+from vae_helpers.evaluation import (
+    knn_accuracy,
+    log_likelihood,
+    memorisation_ratio,
+    sample_quality,
+)
 from vae_helpers.latents import interpolate
 from vae_helpers.models import GAN, VAE, Autoencoder, Classifier
 from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
@@ -69,13 +74,18 @@ def runs() -> list[Run]:
     return found
 
 
+@dataclass(frozen=True)
 class Sampler:
-    """How a trained model makes images: where its codes come from, how they are decoded, how they are joined."""
+    """How a trained model makes images: how codes are decoded, where they come from, how they are joined."""
 
-    def __init__(
-        self, decode: Callable[[Tensor], Tensor], draw: Callable[[int], Tensor], spherical: bool
-    ) -> None:
-        self.decode, self.draw, self.spherical = decode, draw, spherical
+    decode: Callable[[Tensor], Tensor]
+    draw: Callable[[int], Tensor]
+    spherical: bool
+
+
+def prior(count: int) -> Tensor:
+    """Codes from N(0, I), shape (count, 20)."""
+    return torch.randn(count, 20)
 
 
 def _until(budget: float) -> Callable[[History], None]:
@@ -97,7 +107,6 @@ def train(run: Run, digits: ImageSet) -> tuple[Any, Sampler, History]:
         "lr": run.lr,
         "generator": torch.Generator().manual_seed(run.seed),
     }
-    prior = lambda count: torch.randn(count, 20)  # noqa: E731
     if run.family == "GAN":
         gan = GAN()
         history = fit_gan(gan, digits.train_x, progress=_until(BUDGET), **settings)
@@ -192,7 +201,7 @@ def references(digits: ImageSet, classifier: Classifier) -> dict[str, Any]:
     torch.manual_seed(0)
     x = digits.train_x.flatten(1)
     real = sample_quality(x[:SAMPLES], digits.test_x, x[SAMPLES:], classifier)
-    real["memorised"] = sample_quality(digits.test_x, x[:SAMPLES], x, classifier)["memorised"]
+    real["memorised"] = memorisation_ratio(digits.test_x, x)
     covariance = torch.cov(x.T.double()) + 1e-6 * torch.eye(784, dtype=torch.float64)
     gaussian = torch.distributions.MultivariateNormal(x.double().mean(dim=0), covariance)
     drawn = gaussian.sample((SAMPLES,)).clamp(0, 1).float()
@@ -211,22 +220,16 @@ def failed(figures: dict[str, Any], floor: float) -> bool:
 
 def make(run: Run, digits: ImageSet, classifier: Classifier) -> dict[str, Any]:
     """Train and measure; a loss that stopped being finite is a result too."""
-    start, row = (
-        time.process_time(),
-        {"family": run.family, "lr": run.lr, "seed": run.seed, "sigma": run.sigma},
-    )
+    start = time.process_time()
+    row: dict[str, Any] = asdict(run) | {"error": None}
     try:
         model, sampler, history = train(run, digits)
-        spent = time.process_time() - start
-        figures = measure(run, model, sampler, digits, classifier)
-    except ValueError as error:
+    except ValueError as error:  # what `fit` and `fit_gan` raise where the loss stops being finite
         return row | {"error": str(error), "seconds": round(time.process_time() - start, 1)}
-    last = {name: values[-1] for name, values in history.train.items()}
-    return (
-        row
-        | {"error": None, "seconds": round(spent, 1), "epochs": history.finished, "loss": last}
-        | figures
-    )
+    row["seconds"] = round(time.process_time() - start, 1)
+    row["epochs"] = history.finished
+    row["loss"] = {name: values[-1] for name, values in history.train.items()}
+    return row | measure(run, model, sampler, digits, classifier)
 
 
 def collect(folder: Path, digits: ImageSet, classifier: Classifier) -> None:

@@ -1,6 +1,8 @@
 """Write notebooks/latent_lab.html: the latent lab as one page, with models that are sized for it.
 
-python tools/save_lab.py
+    python tools/save_lab.py
+
+A test compares the page with what this script writes.
 """
 
 from __future__ import annotations

@@ -30,11 +30,8 @@ from vae_helpers.training import fit, fit_gan
 
 SEED = 0
 BETAS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 10.0)
-FALLING = (
-    (0.5, 1e-3),
-    (0.3, 3e-4),
-    (0.2, 1e-4),
-)  # the share of the epochs, and their learning rate
+# the share of the epochs, and their learning rate
+FALLING = ((0.5, 1e-3), (0.3, 3e-4), (0.2, 1e-4))
 
 
 def recipes() -> dict[str, dict[str, Any]]:

@@ -31,7 +31,7 @@ const STYLE = `
 // --- arithmetic ---------------------------------------------------------------------------------
 
 /** float16 numbers, little-endian in a DataView, as a Float32Array. */
-export function fromHalf(view) {
+function fromHalf(view) {
   const found = new Float32Array(view.byteLength >> 1);
   for (let i = 0; i < found.length; i++) {
     const bits = view.getUint16(2 * i, true);
@@ -44,7 +44,7 @@ export function fromHalf(view) {
 }
 
 /** Run layers on a vector. A layer is ["linear", inputs, outputs, place of its weights], or the name of an activation. */
-export function run(layers, weights, input) {
+function run(layers, weights, input) {
   let values = input;
   for (const [kind, inputs, outputs, start] of layers) {
     if (kind === "linear") {
@@ -70,7 +70,7 @@ export function run(layers, weights, input) {
 }
 
 /** -log p(x|z) of pixels that are Bernoulli with these probabilities, in nats. */
-export function reconstruction(probabilities, x) {
+function reconstruction(probabilities, x) {
   let nats = 0;
   for (let i = 0; i < PIXELS; i++) {
     const p = Math.min(Math.max(probabilities[i], 1e-7), 1 - 1e-7);
@@ -80,7 +80,7 @@ export function reconstruction(probabilities, x) {
 }
 
 /** KL(N(mu, exp(logvar)) || N(0, I)), in nats. */
-export function divergence(mu, logvar) {
+function divergence(mu, logvar) {
   return mu.reduce((sum, m, d) => sum + 0.5 * (m * m + Math.exp(logvar[d]) - 1 - logvar[d]), 0);
 }
 
@@ -92,7 +92,7 @@ function normal() {
  * A drawing as MNIST has its digits: the ink fitted into 20 x 20 pixels, its centre of mass in the middle of 28 x 28.
  * `canvas` holds white strokes on black. Null where nothing is drawn.
  */
-export function asDigit(canvas) {
+function asDigit(canvas) {
   const size = canvas.width;
   const data = canvas.getContext("2d").getImageData(0, 0, size, size).data;
   let [left, top, right, bottom] = [size, size, -1, -1];
@@ -193,7 +193,7 @@ class Lab {
     this.follow();
     const x = model.get("x");
     if (x.length) this.take(Float32Array.from(x), false);
-    this.refresh();
+    else this.refresh();
   }
 
   get network() {
@@ -242,8 +242,6 @@ class Lab {
       tabindex: 0,
       role: "slider",
       "aria-label": "latent plane, the arrow keys move the point",
-      "aria-valuemin": -REACH,
-      "aria-valuemax": REACH,
       onpointerdown: (event) => this.drag(event),
       onpointermove: (event) => event.buttons & 1 && this.drag(event),
       onkeydown: (event) => this.padKey(event),
@@ -306,20 +304,14 @@ class Lab {
   }
 
   buildSliders() {
-    this.box = make("div", { class: "sliders" });
-    this.fillSliders();
-    return make("section", { style: "flex: 1 1 100%; max-width: none" }, named("Latents"), this.box);
-  }
-
-  fillSliders() {
     this.sliders = new Map();
-    const order = this.latents === this.spec.order.length ? this.spec.order : [...Array(this.latents).keys()];
-    for (const d of order) {
+    for (const d of this.spec.order) {
       const output = make("output");
       const slider = make("input", { type: "range", min: -4, max: 4, step: 0.05, "aria-label": `z[${d}]`, oninput: () => this.nudge(d, Number(slider.value)) });
       this.sliders.set(d, [slider, output]);
     }
-    this.box.replaceChildren(...[...this.sliders].map(([d, [slider, output]]) => make("label", {}, `z[${d}]`, slider, output)));
+    const rows = [...this.sliders].map(([d, [slider, output]]) => make("label", {}, `z[${d}]`, slider, output));
+    return make("section", { style: "flex: 1 1 100%; max-width: none" }, named("Latents"), make("div", { class: "sliders" }, ...rows));
   }
 
   // --- the shared state: Python may set z and x, and learns of changes here ---
@@ -396,7 +388,10 @@ class Lab {
     else if (steps[event.key]) {
       const size = event.shiftKey ? 0.5 : 0.1;
       const z = this.z.slice();
-      this.axes.forEach((d, place) => (z[d] += size * steps[event.key][place]));
+      this.axes.forEach((d, place) => {
+        const moved = z[d] + size * steps[event.key][place];
+        z[d] = Math.min(Math.max(moved, -this.reach), this.reach); // the point stays on the pad
+      });
       this.move(z);
     } else return;
     event.preventDefault();
@@ -416,7 +411,7 @@ class Lab {
     this.switches.forEach((button) => button.setAttribute("aria-pressed", button.textContent === kind));
     this.drawMap();
     if (this.drawing) this.take(this.drawing);
-    this.refresh();
+    else this.refresh();
   }
 
   // --- two pinned points, and autoplay ---
@@ -586,6 +581,8 @@ class Lab {
       this.reach = Math.max(REACH, 1.05 * far[Math.floor(0.99 * far.length)]);
     }
     pen.strokeStyle = "#bbb";
+    this.pad.setAttribute("aria-valuemin", -this.reach);
+    this.pad.setAttribute("aria-valuemax", this.reach);
     for (const [slider] of this.sliders.values()) Object.assign(slider, { min: -Math.ceil(this.reach), max: Math.ceil(this.reach) });
     for (const radius of [1, 2, 3]) {
       pen.beginPath();

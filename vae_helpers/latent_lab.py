@@ -16,7 +16,7 @@ from .data import ImageSet
 from .figures import CLASS_COLOURS
 from .models import PIXELS
 from .objectives import Model
-from .widgets import LatentSliders
+from .widgets import latents_by_effect
 
 SCRIPT, PAGE = (Path(__file__).with_suffix(ending) for ending in (".js", ".html"))
 MOST_CODES, MOST_IMAGES = 1_000, 40
@@ -177,7 +177,7 @@ class LatentLab(anywidget.AnyWidget):
             )
         spec: dict[str, Any] = {
             "networks": networks,
-            "order": list(LatentSliders(model).sliders),
+            "order": latents_by_effect(model),
             "classifier": None if classifier is None else _classifier(classifier, packer),
             "names": [str(digit) for digit in range(10)],
             "colours": list(CLASS_COLOURS),
@@ -221,11 +221,7 @@ class LatentLab(anywidget.AnyWidget):
             key: base64.b64encode(getattr(self, key)).decode()
             for key in ("blob", "codes", "images")
         }
-        script = (
-            SCRIPT.read_text(encoding="utf-8")
-            .replace("export default { render };", "")
-            .replace("export function", "function")
-        )
+        script = SCRIPT.read_text(encoding="utf-8").replace("export default { render };", "")
         # "</" would end the script element wherever it stands.
         data = json.dumps({"state": state, "bytes": bytes_}, separators=(",", ":")).replace(
             "</", "<\\/"

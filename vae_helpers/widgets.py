@@ -91,8 +91,12 @@ def _attached_tensors(model: Model) -> dict[int, Any]:
     return memo
 
 
-def _by_effect(snapshot: _Snapshot) -> list[int]:
+def latents_by_effect(model: Model) -> list[int]:
     """The latents in the order of how much moving each one from −2 to 2 changes the decoded picture."""
+    return _by_effect(_Snapshot(model))
+
+
+def _by_effect(snapshot: _Snapshot) -> list[int]:
     generator = torch.Generator().manual_seed(0)
     latents = snapshot.latent_dim
     base = torch.randn(16, latents, generator=generator)
