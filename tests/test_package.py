@@ -25,10 +25,11 @@ FLOORS = [
     {"objectives", "models", "latents", "data", "progress", "zoo", "answers"},
     {"pretrained", "training", "evaluation", "probing", "judging"},
     {"figures", "widgets", "latent_lab", "checks", "predictions", "report"},
-    {"grading"},
+    {"grading", "submission", "containment", "collecting", "grade_pages"},
     {"__main__"},
 ]
 DISTRIBUTIONS = {
+    "IPython": "ipython",
     "PIL": "pillow",
     "sklearn": "scikit-learn",
     "axe_playwright_python": "axe-playwright-python",

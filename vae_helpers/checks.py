@@ -28,14 +28,10 @@ MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "not attempte
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Verdict):
     """What a check found. `diagnosis` names a mistake of the bug zoo, where it is one; True if it passed."""
 
     check: Check
-    passed: bool
-    attempted: bool
-    diagnosis: str | None
-    message: str
 
     def hint(self) -> Text:
         """A hint, more telling at each call."""
@@ -44,13 +40,6 @@ class Result:
     def solution(self) -> Text:
         """One right answer."""
         return self.check.solution()
-
-    @property
-    def status(self) -> str:
-        """'right', 'wrong' or 'not attempted'."""
-        if self.passed:
-            return "right"
-        return "wrong" if self.attempted else "not attempted"
 
     def __bool__(self) -> bool:
         return self.passed
@@ -68,7 +57,7 @@ class Result:
         return (
             f'<div style="border-left: 4px solid {colour}; padding: 4px 12px; max-width: 60em">'
             f"<b>{mark} {self.check.name}: {self.status}{html.escape(label)}</b>"
-            f"<br>{_code_in_html(self.message)}{more}</div>"
+            f"<br>{code_in_html(self.message)}{more}</div>"
         )
 
 
@@ -79,7 +68,7 @@ def _more(name: str) -> str:
     )
 
 
-def _code_in_html(text: str) -> str:
+def code_in_html(text: str) -> str:
     """Text for a page, with what stands in backquotes as code."""
     pieces = html.escape(text).split("`")
     return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
@@ -97,7 +86,7 @@ class Text:
     def _repr_html_(self) -> str:
         if self.code:
             return f"<pre><code>{html.escape(self.text)}</code></pre>"
-        return f'<div style="max-width: 60em">{_code_in_html(self.text)}</div>'
+        return f'<div style="max-width: 60em">{code_in_html(self.text)}</div>'
 
 
 class Check:
@@ -108,12 +97,12 @@ class Check:
 
     def __call__(self, answer: Any) -> Result:
         """Run the answer on inputs of the check's own, and say what is right or wrong about it."""
-        verdict = _refused(self.name, answer) or judge(self.name, probe(self.name, answer))
+        verdict = refused(self.name, answer) or judge(self.name, probe(self.name, answer))
         message = verdict.message
         ours = str(getattr(answer, "__module__", "")).startswith(__package__)
         if ours and verdict.passed:
             message += " This is the course's own; nothing is noted as yours."
-        result = Result(self, verdict.passed, verdict.attempted, verdict.diagnosis, message)
+        result = Result(verdict.passed, verdict.attempted, verdict.diagnosis, message, self)
         if result.attempted and not ours:
             progress.record_check(self.name, result.passed, result.diagnosis)
         return result
@@ -135,7 +124,7 @@ class Check:
         return f"check.{self.name}(your answer); also check.{self.name}.hint() and .solution()"
 
 
-def _refused(name: str, answer: Any) -> Verdict | None:
+def refused(name: str, answer: Any) -> Verdict | None:
     """A verdict on what cannot be an answer at all, such as None."""
     models = ("encode", "decode", "vae")
     if name in models and not isinstance(answer, type | nn.Module):

@@ -41,6 +41,13 @@ class Verdict:
     diagnosis: str | None
     message: str
 
+    @property
+    def status(self) -> str:
+        """'right', 'wrong' or 'not attempted'."""
+        if self.passed:
+            return "right"
+        return "wrong" if self.attempted else "not attempted"
+
 
 class _Stop(Exception):  # noqa: N818 - no error: it carries a verdict
     """The judge has seen enough."""

@@ -1,0 +1,182 @@
+"""Hostile submissions. Each is bounded of itself, so that a limit that failed would harm nothing."""
+
+import contextlib
+import socket
+
+import psutil
+import pytest
+from submissions import RIGHT, sealed, with_walk  # noqa: F401 - a fixture
+
+from vae_helpers import containment, grading
+
+SECONDS = 8.0
+
+HEAD = "def walk(points, steps):\n"
+# The body of `walk`, and what its verdict must say: this, or one of these. {…} is filled in below.
+HOSTILE = {
+    "endless": ("    import time\n    time.sleep(60)", "longer than 8 seconds"),
+    "many processes": (
+        "    import os, time\n    for _ in range(200):\n        if os.fork() == 0:\n"
+        "            time.sleep(20)\n            os._exit(0)\n    time.sleep(20)",
+        ("more processes than the limit", "temporarily unavailable"),
+    ),
+    "much memory at once": ("    return torch.ones(3 << 28, dtype=torch.float64)", "memory"),
+    "memory in many processes": (
+        "    import os, time\n    for _ in range(4):\n        if os.fork() == 0:\n"
+        "            held = bytearray(300 << 20)\n            time.sleep(20)\n            os._exit(0)\n"
+        "    time.sleep(20)",
+        "more memory than the limit",
+    ),
+    "a large file": (
+        "    with open('/tmp/large', 'wb') as file:\n        file.write(bytes(40 << 20))",
+        "File too large",
+    ),
+    "many files": (
+        "    for i in range(20):\n        with open(f'/tmp/{{i}}', 'wb') as file:\n"
+        "            file.write(bytes(8 << 20))",
+        "No space left",
+    ),
+    "much to the grader": (
+        "    import os\n    for fd in range(3, 40):\n        try:\n"
+        "            for _ in range(80):\n                os.write(fd, bytes(1 << 20))\n"
+        "        except OSError:\n            pass",
+        ("sent more than the limit", "cannot be read"),
+    ),
+    "junk to the grader": (
+        "    import os\n    for fd in range(3, 40):\n        try:\n"
+        "            os.write(fd, (1000).to_bytes(8, 'little') + b'junk' * 250)\n"
+        "        except OSError:\n            pass",
+        "cannot be read",
+    ),
+    "leaves at once": ("    import os\n    os._exit(0)", "ended its own process"),
+    "leaves with a code": ("    import os\n    os._exit(7)", "ended its own process"),
+    "sys.exit": ("    import sys\n    sys.exit('bye')", "SystemExit: bye"),
+    "crash in native code": ("    import ctypes\n    ctypes.string_at(0)", "SIGSEGV"),
+    "kills its group": (
+        "    import os, signal\n    os.kill(-1, signal.SIGKILL)\n    os.killpg(0, signal.SIGKILL)",
+        ("No such process", "ended"),
+    ),
+    "deletes files": (
+        "    import shutil\n    shutil.rmtree({canary_folder!r})",
+        ("No such file", "Read-only", "Permission"),
+    ),
+    "overwrites the package": (
+        "    import vae_helpers.zoo\n    open(vae_helpers.zoo.__file__, 'a').write('# harm')",
+        ("Read-only", "Permission"),
+    ),
+    "reads a neighbour": ("    return open({neighbour!r}).read()", "No such file"),
+    "reads the environment": (
+        "    import glob, os\n    seen = repr(dict(os.environ))\n"
+        "    for name in glob.glob('/proc/*/environ'):\n        try:\n"
+        "            seen += open(name, errors='replace').read()\n        except OSError:\n"
+        "            pass\n    raise ValueError('secret' if 'hunter2' in seen else 'nothing found')",
+        "nothing found",
+    ),
+    "opens a socket": (
+        "    import socket\n    socket.create_connection(('127.0.0.1', {port}), timeout=3)",
+        ("unreachable", "refused"),
+    ),
+    "patches the judge": (
+        "    import builtins, torch\n    from vae_helpers import checks, judging, probing, submission\n"
+        "    yes = judging.Verdict(True, True, None, 'Right.')\n"
+        "    for module in (checks, judging, probing, submission):\n"
+        "        module.judge = lambda *a, **k: yes\n    checks.refused = lambda *a: yes\n"
+        "    torch.equal = torch.allclose = lambda *a, **k: True\n    builtins.abs = lambda v: 0\n"
+        "    return torch.zeros(steps, points.shape[1])",
+        "",
+    ),
+    "outlives itself": (
+        "    import atexit, os, threading, time\n    atexit.register(time.sleep, 30)\n"
+        "    threading.Thread(target=time.sleep, args=(30,)).start()\n"
+        "    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n"
+        "            time.sleep(30)\n        os._exit(0)\n"
+        "    class Stays:\n        def __del__(self):\n            time.sleep(30)\n"
+        "    builtins = Stays()\n    return torch.zeros(1)",
+        "",
+    ),
+    "raises what is no Exception": (
+        "    class Out(BaseException): pass\n    raise Out('far out')",
+        "far out",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory, sealed):  # noqa: F811 - the fixture imported above
+    """Everything graded in one run, between two right neighbours; the rows by name, and what stood around them."""
+    base = tmp_path_factory.mktemp("class")
+    handed_in, canary = base / "in", base / "canary"
+    handed_in.mkdir()
+    canary.mkdir()
+    (canary / "kept").write_text("unharmed")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TEACHERS_SECRET", "hunter2")
+    patch.setattr(containment, "TREE_MEMORY", 900 << 20)
+    zoo = (grading.Path(grading.__file__).parent / "zoo.py").read_bytes()
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server, patch.context():
+        server.settimeout(0.1)
+        places = {
+            "canary_folder": str(canary),
+            "neighbour": str(handed_in / "a right one.ipynb"),
+            "port": server.getsockname()[1],
+        }
+        for name, (body, _) in HOSTILE.items():
+            text = with_walk(HEAD + body.format(**places))
+            (handed_in / f"{name}.ipynb").write_bytes(text)
+        for name in ("a right one", "z right one"):
+            (handed_in / f"{name}.ipynb").write_bytes(RIGHT)
+        (handed_in / "linked.ipynb").symlink_to(handed_in / "a right one.ipynb")
+        (handed_in / "endless definitions.ipynb").write_bytes(
+            with_walk("def forever():\n    while True: pass\nlimit = forever()", HEAD + "    limit")
+        )
+        rows = grading.grade(handed_in, base / "out", lessons=["07"], jobs=2, seconds=SECONDS)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    patch.undo()
+    return {row.submission.removesuffix(".ipynb"): row for row in rows}, base, zoo
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_submission_loses_its_own_check_and_no_other(batch, name):
+    rows = batch[0]
+    said = HOSTILE[name][1]
+    verdict = rows[name].checks["walk"]
+    assert not verdict.passed
+    assert any(part in verdict.message for part in ([said] if isinstance(said, str) else said)), (
+        verdict.message
+    )
+    assert rows[name].checks["prior_grid"].passed
+    assert rows[name].checks["principal_plane"].passed
+
+
+def test_the_neighbours_are_graded_rightly(batch):
+    rows = batch[0]
+    for name in ("a right one", "z right one"):
+        assert (rows[name].status, rows[name].score) == ("graded", 3)
+    assert len(rows) == len(HOSTILE) + 4
+
+
+def test_a_link_is_not_followed(batch):
+    assert batch[0]["linked"].status == "not graded: a symbolic link, which is not followed"
+
+
+def test_definitions_that_do_not_end_cost_the_notebook_alone(batch):
+    row = batch[0]["endless definitions"]
+    assert row.status == "stopped"
+    assert row.notes == ["while its definitions ran, it took longer than 8 seconds"]
+
+
+def test_nothing_around_was_touched(batch):
+    _, base, zoo = batch
+    assert (base / "canary" / "kept").read_text() == "unharmed"
+    assert (grading.Path(grading.__file__).parent / "zoo.py").read_bytes() == zoo
+    assert not grading.Path("/tmp/large").exists()
+
+
+def test_no_process_is_left(batch):
+    left = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if "vae_helpers.submission" in " ".join(process.cmdline()):
+                left.append(process)
+    assert not left

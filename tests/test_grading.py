@@ -1,0 +1,520 @@
+"""Grading: what is found and run, what becomes of unlucky submissions, and what is written."""
+
+import csv
+import json
+import os
+import shutil
+import stat
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from submissions import (
+    EXERCISE,
+    IMPORTS,
+    RIGHT,
+    notebook,
+    sealed,  # noqa: F401 - a fixture
+    source_of,
+    with_walk,
+)
+
+from vae_helpers import collecting, containment, grading, submission
+from vae_helpers.__main__ import main
+from vae_helpers.collecting import CollectingError, collect
+from vae_helpers.judging import Verdict, judge
+from vae_helpers.probing import NAMES, probe
+from vae_helpers.submission import (
+    Notebook,
+    UnreadableError,
+    cells_of,
+    pack,
+    run_definitions,
+    unpack,
+)
+
+sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
+from wrong import WRONG  # isort: skip
+
+ROOT = Path(__file__).parents[1]
+
+
+# --- reading a notebook -------------------------------------------------------------------------
+
+
+def test_cells_are_read_whatever_program_wrote_them():
+    text = notebook("name = 'Zoë'", "x = 1").decode().replace("\\u00eb", "ë")
+    old = json.dumps(
+        {"worksheets": [{"cells": [{"cell_type": "code", "input": ["a = 1\n", "b = 2"]}]}]}
+    )
+    colab = notebook("x = 1", kernelspec={"name": "python3"}, colab={"provenance": []})
+    code = notebook("x = 1", language_info={"name": "python", "version": "3.13.1"})
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"):
+        assert cells_of(text.encode(encoding)) == ["name = 'Zoë'", "x = 1"], encoding
+    assert cells_of(old.encode()) == ["a = 1\nb = 2"]
+    assert cells_of(colab) == cells_of(code) == ["x = 1"]
+    whole = json.dumps(
+        {"cells": [{"cell_type": "code", "source": "a = 1"}, {"cell_type": "raw"}, 3]}
+    )
+    assert cells_of(whole.encode()) == ["a = 1"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "the file is empty"),
+        (b" \n ", "the file is empty"),
+        (b'{"cells": [', "no valid JSON"),
+        (b"\xff\xfe\x00garbage", "no valid JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[1, 2]", "it holds no cells"),
+        (b'{"cells": 3}', "it holds no cells"),
+        (b'{"worksheets": [], "metadata": 3}', "it holds no cells"),
+        (b'{"worksheets": [7]}', "it holds no cells"),
+        (notebook("x <- 1", kernelspec={"language": "R"}), "another language: R"),
+        (notebook("x", language_info={"name": "julia"}), "another language: julia"),
+    ],
+    ids=range(11),
+)
+def test_what_is_no_python_notebook_is_named(data, said):
+    with pytest.raises(UnreadableError, match=said):
+        cells_of(data)
+
+
+# --- what of it is run --------------------------------------------------------------------------
+
+
+def run(cells, *names):
+    read = Notebook(cells)
+    space = {}
+    errors = run_definitions(read.needed(*names), space)
+    return space, errors, read
+
+
+def test_training_is_not_run_and_not_missed():
+    cells = [
+        "import torch\nimport not_installed_anywhere",
+        "scale = 3\nboom = 1 / 0\ndata = open('/no/such/file').read()",
+        "def helper(x):\n    data = x\n    return scale * data\n\nhelper(None.missing)",
+        "for i in range(10):\n    raise RuntimeError('training')",
+        "with open('x') as f:\n    kept = f",
+        "def walk(points, steps):\n    return helper(points) + steps",
+        "loss = walk(torch.zeros(1), 1).backward()",
+    ]
+    space, errors, _ = run(cells, "walk")
+    assert errors == []
+    assert space["walk"](2, 1) == 7
+    assert not {"boom", "data", "loss", "kept", "torch"} & set(space)
+
+
+def test_cells_may_be_split_merged_reordered_and_deleted():
+    split = ["class VAE:\n    pass", "def encode(self):\n    return 1", "VAE.encode = encode"]
+    space, errors, _ = run(split, "VAE")
+    assert (errors, space["VAE"]().encode()) == ([], 1)
+    turned = ["class VAE(Base):\n    pass", "class Base:\n    size = BIG", "BIG = 5"]
+    space, errors, _ = run(turned, "VAE")
+    assert (errors, space["VAE"].size) == ([], 5)
+    twice = ["def walk():\n    return 1", "def walk():\n    return 2"]
+    assert run(["\n".join(twice)], "walk")[0]["walk"]() == 2
+    space, errors, read = run(turned[:1], "VAE")
+    assert "VAE" not in space
+    assert errors == ["code cell 1, line 1: NameError: name 'Base' is not defined"]
+    assert read.defined == ["VAE"]
+
+
+def test_constants_in_every_form_are_run_where_they_are_needed():
+    cells = [
+        "a, (b, *c) = 1, (2, 3, 4)\nweight: float = 0.5\nkl = lambda: a + b + c[0]",
+        "try:\n    import not_there\nexcept ImportError:\n    not_there = None",
+        "if a:\n    device = 'cpu'\nelse:\n    device = 'cuda'",
+        "table = {}\ntable['key'] = weight",
+        "def walk():\n    return kl(), not_there, device, table",
+    ]
+    space, errors, _ = run(cells, "walk")
+    assert errors == []
+    assert space["walk"]() == (6, None, "cpu", {"key": 0.5})
+
+
+def test_what_only_ipython_understands_is_left_out():
+    cells = [
+        "%matplotlib inline\n!pip install torch\nimport math",
+        "%%time\ndef walk():\n    return math.pi",
+        "%%bash\nrm -rf x",
+        "files = !ls\nmath?\n?math\nshare = 7 % 4",
+        "def broken(:\n    pass",
+        "%%capture out\nleft = 1",
+    ]
+    space, errors, read = run(cells, "walk", "share", "left")
+    assert errors == []
+    assert (round(space["walk"](), 2), space["share"], space["left"]) == (3.14, 3, 1)
+    assert read.unreadable == ["code cell 5, line 1: invalid syntax"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "borrowed"),
+    [
+        (["from vae_helpers.answers import walk"], True),
+        (["from vae_helpers import answers", "walk = answers.walk"], True),
+        (
+            ["from vae_helpers import answers as a", "def walk(p, s):\n    return a.walk(p, s)"],
+            True,
+        ),
+        (["import vae_helpers as v", "def walk(p, s):\n    return v.answers.walk(p, s)"], True),
+        (["import vae_helpers.answers as v", "def walk(p, s):\n    return v.walk(p, s)"], True),
+        (["import importlib", "walk = importlib.import_module('vae_helpers.answers').walk"], True),
+        (
+            ["def walk(p, s):\n    from vae_helpers.answers import walk as w\n    return w(p, s)"],
+            True,
+        ),
+        (["from vae_helpers import load_images, fit", *source_of("walk")], False),
+        (["from vae_helpers.answers import VAE", *source_of("walk")], False),
+        (
+            ["from vae_helpers.answers import prior_grid", "def walk(p, s):\n    prior_grid(3)"],
+            False,
+        ),
+    ],
+)
+def test_the_courses_own_answers_are_noticed(cells, borrowed):
+    assert Notebook(cells).borrowed("walk") is borrowed
+
+
+def test_a_helper_that_takes_the_courses_answer_is_noticed():
+    cells = ["import vae_helpers", "def mine(m, v):\n    return vae_helpers.kl_divergence(m, v)"]
+    cells.append("def kl_divergence(mu, logvar):\n    return mine(mu, logvar)")
+    read = Notebook([*cells, *source_of("loss_function")])
+    assert read.borrowed("kl_divergence")
+    assert not read.borrowed(
+        "loss_function"
+    )  # it calls another exercise, which is judged by itself
+
+
+# --- records --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "bug", "answer"), WRONG, ids=[f"{n}-{a.__name__}" for n, _, a in WRONG]
+)
+def test_a_record_says_the_same_on_the_other_side(name, bug, answer):
+    record = probe(name, answer, seed=5)
+    verdict = grading._verdict(name, pack(record), 5, False)
+    assert verdict == judge(name, record, seed=5)
+    assert verdict.diagnosis == bug
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_forged_record_is_judged_wrong_and_harms_nothing(name):
+    """Every array of a right record in turn replaced by others of any shape, and by text."""
+    from vae_helpers import answers
+
+    answer = getattr(answers, submission.SOURCES.get(name, name).split(".")[0])
+    right = probe(name, answer, seed=1)
+    assert judge(name, right, seed=1).passed
+    forged = [np.zeros(()), np.zeros((0,)), np.zeros((3, 0)), np.full((1, 1, 1, 2), np.nan)]
+    forged += [np.ones((100_000, 1)), np.full((2, 2), 1e308), np.array([1, 2], np.uint8), "text"]
+    for key in right:
+        for value in forged:
+            frame = pack(right | {key: value})
+            verdict = grading._verdict(name, frame, 1, False)
+            assert isinstance(verdict, Verdict)
+        without = {k: v for k, v in right.items() if k != key}
+        assert isinstance(grading._verdict(name, pack(without), 1, False), Verdict)
+
+
+@pytest.mark.parametrize("frame", [b"", b"junk", b"\xff" * 40, (1 << 60).to_bytes(8, "little")])
+def test_bytes_that_are_no_record_are_wrong(frame):
+    with pytest.raises(ValueError, match="not a record"):
+        unpack(frame)
+    verdict = grading._verdict("walk", frame, 1, False)
+    assert (verdict.passed, verdict.attempted) == (False, True)
+    assert "cannot be read" in verdict.message
+
+
+def test_an_array_beyond_any_right_answer_is_refused(monkeypatch):
+    monkeypatch.setattr(grading, "LARGEST_ARRAY", 10)
+    verdict = grading._verdict("walk", pack({"a": np.zeros(11)}), 1, False)
+    assert "larger than any right answer" in verdict.message
+
+
+# --- finding submissions --------------------------------------------------------------------------
+
+
+def names(found):
+    return {item.name: item.notebooks or item.problem for item in found}
+
+
+def test_a_folder_may_hold_notebooks_folders_and_archives(tmp_path):
+    source, work = tmp_path / "in", tmp_path / "work"
+    (source / "cy" / "deep").mkdir(parents=True)
+    (source / "dora").mkdir()
+    (source / "empty").mkdir()
+    work.mkdir()
+    (source / "ann.ipynb").write_bytes(RIGHT)
+    (source / "ben.docx").write_bytes(b"x")
+    (source / ".DS_Store").write_bytes(b"x")
+    (source / "cy" / "deep" / "06.ipynb").write_bytes(RIGHT)
+    (source / "cy" / ".ipynb_checkpoints").mkdir()
+    (source / "cy" / ".ipynb_checkpoints" / "06-checkpoint.ipynb").write_bytes(RIGHT)
+    for path in (source / "dora" / "work.zip", source / "eve.zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("folder/07.ipynb", RIGHT)
+    os.mkfifo(source / "pipe")
+    assert names(collect(source, work)) == {
+        "ann.ipynb": ["ann.ipynb"],
+        "ben.docx": "no notebook (.ipynb): there is only .docx",
+        "cy": ["deep/06.ipynb"],
+        "dora": ["work.zip/07.ipynb"],
+        "empty": "no notebook (.ipynb): there is nothing",
+        "eve.zip": ["eve.zip/07.ipynb"],
+        "pipe": "neither a file nor a folder",
+    }
+
+
+@pytest.mark.parametrize("around", ["", "all of them/"])
+def test_an_archive_of_a_platform_is_read_like_its_folder(tmp_path, around):
+    path, work = tmp_path / "export.zip", tmp_path / "work"
+    work.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{around}Ann Lee_123_file_/06.ipynb", RIGHT)
+        archive.writestr(f"{around}Ann Lee_123_file_/helper.py", "x = 1")
+        archive.writestr(f"{around}Ben_124_file_/06.ipynb", RIGHT)
+        archive.writestr("__MACOSX/._06.ipynb", b"x")
+    found = collect(path, work)
+    assert names(found) == {"Ann Lee_123_file_": ["06.ipynb"], "Ben_124_file_": ["06.ipynb"]}
+    assert found[0].files["helper.py"].read_text() == "x = 1"
+
+
+def test_an_archive_cannot_reach_outside_or_swell(tmp_path, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST_FILE", 100_000)
+    path, work = tmp_path / "evil.zip", tmp_path / "work"
+    work.mkdir()
+    link = zipfile.ZipInfo("linked.ipynb")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../up.ipynb", RIGHT)
+        archive.writestr("/root.ipynb", RIGHT)
+        archive.writestr("C:\\a\\b.ipynb", RIGHT)
+        archive.writestr("bomb.ipynb", bytes(10_000_000))
+        archive.writestr(link, "/etc/passwd")
+    found = names(collect(path, work))
+    assert "MB" in found.pop("bomb.ipynb")
+    assert found == {"..": ["../up.ipynb"], "root.ipynb": ["root.ipynb"], "C:": ["a/b.ipynb"]}
+    assert sorted(tmp_path.iterdir()) == [path, work]
+    assert all(file.name.isdigit() for file in work.iterdir())
+    assert sum(file.stat().st_size for file in work.iterdir()) < 5 * len(RIGHT)
+    monkeypatch.setattr(collecting, "LARGEST_ARCHIVE", 1_000)
+    shutil.rmtree(work)
+    work.mkdir()
+    with pytest.raises(CollectingError, match="unpacks to more than the limit"):
+        collect(path, work)
+    monkeypatch.setattr(collecting, "MOST_FILES", 2)
+    with pytest.raises(CollectingError, match="more than 2 files"):
+        collect(path, work)
+
+
+def test_a_damaged_archive_is_the_problem_of_its_owner(tmp_path):
+    source, work = tmp_path / "in", tmp_path / "work"
+    source.mkdir()
+    work.mkdir()
+    with zipfile.ZipFile(source / "a.zip", "w") as archive:
+        archive.writestr("06.ipynb", RIGHT)
+    data = bytearray((source / "a.zip").read_bytes())
+    data[60:80] = bytes(20)
+    (source / "a.zip").write_bytes(data)
+    (source / "b.zip").write_bytes(b"no archive")
+    (source / "c.ipynb").write_bytes(RIGHT)
+    found = names(collect(source, work))
+    assert found["c.ipynb"] == ["c.ipynb"]
+    assert "a.zip cannot be unpacked: Bad CRC" in found["a.zip"]
+    assert "b.zip cannot be unpacked: File is not a zip file" in found["b.zip"]
+
+
+def test_a_large_notebook_is_not_read(tmp_path):
+    with (tmp_path / "large.ipynb").open("wb") as file:
+        file.truncate(200 << 20)
+    (found,) = collect(tmp_path, tmp_path)
+    assert found.problem.startswith("large.ipynb is larger than 50 MB: clear its outputs")
+
+
+def test_what_holds_no_submissions_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no folder or file"):
+        collect(tmp_path / "nowhere", tmp_path)
+    (tmp_path / "in").mkdir()
+    with pytest.raises(CollectingError, match="it is empty"):
+        collect(tmp_path / "in", tmp_path)
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(CollectingError, match="neither a folder nor a ZIP"):
+        collect(tmp_path / "a.txt", tmp_path)
+
+
+# --- a class ------------------------------------------------------------------------------------
+
+ODD = '=1+1,"<img src=x onerror=alert(1)>\n.ipynb'
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, sealed):  # noqa: F811
+    """A small class, graded once."""
+    base = tmp_path_factory.mktemp("class")
+    handed = base / "in"
+    (handed / "ann").mkdir(parents=True)
+    shutil.copy(ROOT / "notebooks" / "solutions" / "06_exercise.ipynb", handed / "ann" / "06.ipynb")
+    shutil.copy(ROOT / "notebooks" / "06_exercise.ipynb", handed / "ann" / "a copy.ipynb")
+    shutil.copy(ROOT / "notebooks" / "06_exercise.ipynb", handed / "blank.ipynb")
+    mutant = (
+        "def kl_divergence(mu, logvar):\n    return -(1 + logvar - mu**2 - logvar.exp()).sum(1)"
+    )
+    mutant = notebook(IMPORTS, *source_of(*EXERCISE), mutant)
+    (handed / "mutant.ipynb").write_bytes(mutant)
+    (handed / "mutant copy.ipynb").write_bytes(mutant)
+    borrowed = notebook("from vae_helpers.answers import *", "kl_divergance = 3")
+    (handed / "borrowed.ipynb").write_bytes(borrowed)
+    helped = notebook(
+        "import mine\nfrom mine import kl", "kl_divergence = mine.kl", "def kl_div(): 0"
+    )
+    (handed / "helped").mkdir()
+    (handed / "helped" / "06.ipynb").write_bytes(helped)
+    (handed / "helped" / "mine.py").write_text(
+        source_of("kl_divergence")[0].replace("Tensor", "object").replace("kl_divergence", "kl")
+    )
+    (handed / ODD).write_bytes(b"")
+    (handed / "other.ipynb").write_bytes(notebook("x <- 1", kernelspec={"language": "R"}))
+    rows = grading.grade(handed, base / "out", jobs=2)
+    return {row.submission: row for row in rows}, handed, base / "out"
+
+
+def test_each_submission_has_its_row(graded):
+    rows = graded[0]
+    scores = {name: (row.score, row.status) for name, row in rows.items()}
+    assert scores == {
+        "ann": (8, "graded"),
+        "blank.ipynb": (0, "graded"),
+        "borrowed.ipynb": (0, "graded"),
+        "helped": (1, "graded"),
+        "mutant.ipynb": (6, "graded"),
+        "mutant copy.ipynb": (6, "graded"),  # the loss calls the wrong KL
+        "other.ipynb": (0, "not graded: a notebook in another language: R"),
+        ODD: (0, "not graded: the file is empty"),
+    }
+    assert rows["ann"].notebook == "06.ipynb"
+    assert rows["mutant.ipynb"].checks["kl_divergence"].diagnosis == "kl-half-missing"
+    assert rows["borrowed.ipynb"].checks["kl_divergence"].message == grading.BORROWED
+    assert not any(verdict.attempted for verdict in rows["blank.ipynb"].checks.values())
+    assert rows["mutant.ipynb"].notes == ["the same file as mutant copy.ipynb"]
+    message = rows["helped"].checks["loss_function"].message
+    assert message == "Not attempted: the notebook defines no `loss_function`."
+
+
+def test_the_table_is_what_a_spreadsheet_can_open(graded):
+    rows, _, out = graded
+    with (out / "scores.csv").open(encoding="utf-8-sig", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [line["submission"].removeprefix("'") for line in table] == sorted(rows)
+    odd = next(line for line in table if "onerror" in line["submission"])
+    assert odd["submission"] == "'" + ODD
+    (mutant,) = (line for line in table if line["submission"] == "mutant.ipynb")
+    assert (mutant["score"], mutant["max_score"]) == ("6", "8")
+    assert (mutant["kl_divergence"], mutant["vae"]) == ("wrong: kl-half-missing", "right")
+
+
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
+def test_a_formula_becomes_text(text):
+    assert grading._harmless(text) == "'" + text
+    assert grading._harmless("a=1") == "a=1"
+    assert grading._harmless(-1) == -1
+
+
+def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(graded):
+    rows, _, out = graded
+    pages = {name: (out / "feedback" / row.page).read_text("utf-8") for name, row in rows.items()}
+    assert len(set(pages.values())) == len(rows)
+    zoo = rows["mutant.ipynb"].checks["kl_divergence"].message.split("`")[0].replace("'", "&#x27;")
+    assert zoo in pages["mutant.ipynb"]
+    assert "<b>6 of 8</b>" in pages["mutant.ipynb"]
+    whole = (out / "class.html").read_text("utf-8")
+    assert "8 submissions, 6 graded; the median score is 6 of 8" in whole
+    assert whole.count("<b>kl-half-missing</b>") == 2  # in the term itself, and in the loss
+    assert '<td class="number">2</td><td>kl_divergence</td>' in whole
+    for page in (*pages.values(), whole):
+        assert "<img" not in page
+        assert "<script" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in whole
+
+
+def test_a_second_run_grades_only_what_is_new(graded, monkeypatch):
+    rows, handed, out = graded
+    calls = []
+
+    def counted(container, folder, *arguments):
+        calls.append(arguments)
+        return containment.Sent(stopped="it took longer")
+
+    monkeypatch.setattr(grading, "run_contained", counted)
+    before = (out / "scores.csv").read_bytes()
+    again = grading.grade(handed, out)
+    assert not calls
+    assert {row.submission: row for row in again} == rows
+    assert (out / "scores.csv").read_bytes() == before
+    new = handed / "new.ipynb"
+    new.write_bytes(RIGHT)
+    kept = out / "records"
+    damaged = next(kept.glob("mutant-[0-9a-f]*.json"))
+    damaged.write_text("{")
+    try:
+        for expected in (2, 4):  # what was stopped, by a busy machine perhaps, is tried again
+            grading.grade(handed, out)
+            assert len(calls) == expected
+    finally:
+        new.unlink()
+
+
+def test_what_can_not_be_asked_for_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.ipynb").write_bytes(RIGHT)
+    with pytest.raises(ValueError, match="Graded can be the lessons 06 and 07, not 08"):
+        grading.grade(tmp_path, "out", lessons=["08"])
+    with pytest.raises(ValueError, match="jobs must be 1 or more"):
+        grading.grade(tmp_path, "out", jobs=0)
+    with pytest.raises(ValueError, match="among the submissions"):
+        grading.grade(tmp_path, tmp_path / "out")
+    unsealed = containment.Container("limits alone", False)
+    monkeypatch.setattr(grading, "find_container", lambda: unsealed)
+    with pytest.raises(PermissionError, match="bubblewrap is missing or not allowed"):
+        grading.grade(tmp_path, tmp_path.parent / "out")
+    assert main(["grade", str(tmp_path), "--out", str(tmp_path.parent / "out")]) == 2
+    assert "--uncontained" in capsys.readouterr().err
+
+
+def test_windows_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(containment.os, "name", "nt")
+    with pytest.raises(OSError, match="on Windows use WSL"):
+        containment.find_container()
+
+
+@pytest.mark.parametrize("name", ["unshare", "limits alone"])
+def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch, name):
+    container = containment.Container(name, False)
+    if name == "unshare" and not containment._works([*container.command(tmp_path), "true"]):
+        pytest.skip("unshare is not allowed here")
+    monkeypatch.setattr(grading, "find_container", lambda: container)
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.ipynb").write_bytes(with_walk("def walk(p, s):\n    while True: pass"))
+    (row,) = grading.grade(source, tmp_path / "out", lessons=["07"], seconds=3, uncontained=True)
+    assert (row.score, row.status) == (2, "stopped")
+    assert row.checks["walk"].message == "Your code was stopped: it took longer than 3 seconds."
+
+
+def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys):  # noqa: F811
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ann/07.ipynb", RIGHT)
+        archive.writestr("ben/notes.txt", "nothing yet")
+    out = tmp_path / "out"
+    assert main(["grade", str(path), "--out", str(out), "--lesson", "07", "--jobs", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"2 submissions, 1 graded. Look at {out / 'class.html'}\n"
+    assert "2/2" in said.err
+    with pytest.raises(SystemExit) as stopped:
+        main(["grade", str(path)])
+    assert stopped.value.code == 2

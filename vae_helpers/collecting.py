@@ -1,0 +1,213 @@
+"""Finds the submissions in what a teacher has: a folder of notebooks, a folder for each learner, or a ZIP of either.
+
+Nothing in it is trusted: links are not followed, names are never used as paths, archives are unpacked under limits.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+LARGEST_FILE = 50 << 20  # bytes
+LARGEST_ARCHIVE = 2 << 30  # bytes of all files in one archive, unpacked
+MOST_FILES = 20_000  # in one archive, or in the folder of one learner
+# what systems and editors leave behind: no submission
+LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "__pycache__", "report.html")
+
+
+class CollectingError(ValueError):
+    """What was given is no folder or archive of submissions."""
+
+
+@dataclass
+class Submission:
+    """One entry of what was handed in: its files by the names they had, and a reason if none can be graded."""
+
+    name: str
+    files: dict[str, Path] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def notebooks(self) -> list[str]:
+        """The names of its notebooks, in the order of the alphabet."""
+        return sorted(name for name in self.files if name.lower().endswith(".ipynb"))
+
+
+def collect(source: str | Path, workplace: Path) -> list[Submission]:
+    """The submissions in a folder or a ZIP, by name; archives are unpacked into `workplace`, an empty folder.
+
+    Each entry at the top is one submission: a notebook, the folder of a learner, or an archive of such a folder.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        CollectingError: it is neither a folder nor a ZIP, or holds nothing.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"There is no folder or file {source}.")
+    if source.is_dir():
+        found = [_from_entry(entry, workplace) for entry in _entries(source)]
+    elif zipfile.is_zipfile(source):
+        found = _from_archive(source, workplace)
+    else:
+        raise CollectingError(
+            f"{source} is neither a folder nor a ZIP archive. Give the folder that holds the submissions, or the "
+            "ZIP that your learning platform exports."
+        )
+    if not found:
+        raise CollectingError(f"{source} holds no submissions: it is empty.")
+    return sorted(found, key=lambda submission: submission.name)
+
+
+def _litter(name: str) -> bool:
+    return name.startswith(".") or name in LITTER
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not _litter(e.name)), key=lambda entry: entry.name)
+
+
+def _from_entry(entry: os.DirEntry[str], workplace: Path) -> Submission:
+    submission = Submission(entry.name)
+    if entry.is_symlink():
+        submission.problem = "a symbolic link, which is not followed"
+    elif entry.is_dir():
+        _gather(submission, entry.path, "")
+    elif not entry.is_file():
+        submission.problem = "neither a file nor a folder"
+    else:
+        _add(submission, entry.name, Path(entry.path))
+    return _opened(submission, workplace)
+
+
+def _gather(submission: Submission, folder: str, prefix: str) -> None:
+    try:
+        entries = _entries(Path(folder))
+    except OSError as error:
+        submission.problem = f"its folder cannot be read: {error.strerror}"
+        return
+    for entry in entries:
+        name = prefix + entry.name
+        if len(submission.files) >= MOST_FILES or name.count("/") > 20:
+            submission.problem = "too many files or folders"
+            return
+        if entry.is_symlink():
+            continue
+        if entry.is_dir():
+            _gather(submission, entry.path, name + "/")
+        elif entry.is_file():
+            _add(submission, name, Path(entry.path))
+
+
+def _add(submission: Submission, name: str, path: Path) -> None:
+    if path.stat().st_size > LARGEST_FILE:
+        if name.lower().endswith(".ipynb"):
+            submission.problem = _too_large(name)
+        return
+    submission.files[name] = path
+
+
+def _too_large(name: str) -> str:
+    return f"{name} is larger than {LARGEST_FILE >> 20} MB: clear its outputs, save it, and hand it in again"
+
+
+def _opened(submission: Submission, workplace: Path) -> Submission:
+    """Where there is no notebook but archives, what these hold."""
+    if not submission.notebooks and not submission.problem:
+        for name in [name for name in submission.files if name.lower().endswith(".zip")]:
+            archive = submission.files.pop(name)
+            try:
+                for part in _from_archive(archive, workplace):
+                    submission.files |= {
+                        f"{name}/{path}": file for path, file in part.files.items()
+                    }
+                    submission.problem = submission.problem or part.problem
+            except CollectingError as error:
+                submission.problem = str(error)
+    if not submission.notebooks and not submission.problem:
+        kinds = sorted({Path(name).suffix or name for name in submission.files})
+        held = f"only {', '.join(kinds[:5])}" if kinds else "nothing"
+        submission.problem = f"no notebook (.ipynb): there is {held}"
+    return submission
+
+
+def _from_archive(archive: Path, workplace: Path) -> list[Submission]:
+    """What stands at the top of an archive; a single folder around it all is stepped into."""
+    found: dict[str, Submission] = {}
+    for name, path in _unpacked(archive, workplace):
+        top, _, rest = name.partition("/")
+        submission = found.setdefault(top, Submission(top))
+        if path is None:
+            submission.problem = _too_large(name)
+        else:
+            submission.files[rest or top] = path
+    if len(found) == 1:
+        (only,) = found.values()
+        inner = {name.partition("/")[0] for name in only.files}
+        if all("/" in name for name in only.files) or len(only.notebooks) > 1:
+            parts = {top: Submission(top) for top in inner}
+            for name, path in only.files.items():
+                top, _, rest = name.partition("/")
+                parts[top].files[rest or top] = path
+            found = parts
+    return [_opened(submission, workplace) for submission in found.values()]
+
+
+def _unpacked(archive: Path, workplace: Path) -> Iterator[tuple[str, Path | None]]:
+    """Each file of an archive under the name it has there, and where it was put: under a number, never that name."""
+    total = 0
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [member for member in opened.infolist() if not member.is_dir()]
+            if len(members) > MOST_FILES:
+                raise CollectingError(f"{archive.name} holds more than {MOST_FILES:,} files.")
+            for member in members:
+                parts = [p for p in re.split(r"[/\\]", member.filename) if p not in ("", ".")]
+                if not parts or any(map(_litter, (part for part in parts if part != ".."))):
+                    continue
+                if stat.S_ISLNK(member.external_attr >> 16):
+                    continue
+                name = str(PurePosixPath(*parts))
+                target = workplace / f"{len(os.listdir(workplace)):06d}"
+                size = _copy_member(opened, member, target, LARGEST_ARCHIVE - total)
+                total += size
+                if size > LARGEST_FILE:
+                    target.write_bytes(b"")
+                    yield name, None
+                else:
+                    yield name, target
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise CollectingError(f"{archive.name} cannot be unpacked: {error}") from None
+
+
+def _copy_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int) -> int:
+    """Unpack one file, at most as far as to see that it is too large; the bytes that came."""
+    size = 0
+    with opened.open(member) as packed, target.open("wb") as file:
+        while chunk := packed.read(1 << 20):
+            size += len(chunk)
+            if size > left:
+                raise CollectingError("the archive unpacks to more than the limit")
+            if size > LARGEST_FILE:
+                break
+            file.write(chunk)
+    return size
+
+
+def copy_for_one(submission: Submission, notebook: str, folder: Path) -> str:
+    """Put a copy of a notebook, and of what lies beside it, into an empty folder; the notebook's name there."""
+    beside = str(PurePosixPath(notebook).parent)
+    for name, path in submission.files.items():
+        if name != notebook and str(PurePosixPath(name).parent) == beside:
+            plain = PurePosixPath(name).name
+            if re.fullmatch(r"[\w.-]{1,100}", plain) and not plain.endswith(".ipynb"):
+                shutil.copyfile(path, folder / plain)
+    shutil.copyfile(submission.files[notebook], folder / "submission.ipynb")
+    return "submission.ipynb"

@@ -1,0 +1,282 @@
+"""Runs a submission in a process that can harm nothing, and brings back what it sent, whatever became of it.
+
+With bubblewrap (Linux) it sees the system's libraries, this Python and a copy of its own folder, all read-only;
+no other file, no network, no other process, no variable of the environment. Everywhere it has a time limit, and
+limits on memory, file size and processes. Those limits alone are no boundary: see `classroom/guide.md`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import selectors
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+MEMORY = 2 << 30  # bytes that one process may allocate
+TREE_MEMORY = 3 << 30  # and all processes of a submission together
+PROCESSES = 64
+SCRATCH = 64 << 20  # bytes it may write in all, in memory
+SENT = 64 << 20  # bytes it may send to the grader
+START_SECONDS = 120.0  # for Python and torch to load: none of the submission's code
+LIMITS = {
+    "RLIMIT_DATA": MEMORY,
+    "RLIMIT_FSIZE": 16 << 20,
+    "RLIMIT_NPROC": PROCESSES,
+    "RLIMIT_NOFILE": 256,
+    "RLIMIT_CORE": 0,
+}
+PROGRAM = "import sys; from vae_helpers.submission import main; main(sys.argv[1])"
+TRIAL = "import vae_helpers.submission"
+_slots = itertools.count()
+
+
+@dataclass
+class Sent:
+    """What a process sent before it ended: its frames, and why no more came ('' if it said all it had to)."""
+
+    frames: list[bytes] = field(default_factory=list)
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Container:
+    """How submissions are kept apart: the name of the way, and whether files and the network are shut off."""
+
+    name: str
+    sealed: bool
+
+    def command(self, folder: Path) -> list[str]:
+        """What stands before the Python command that shall run in this folder."""
+        if self.name == "bubblewrap":
+            return _bubblewrap(folder)
+        if self.name == "unshare":
+            return _UNSHARE
+        return []
+
+
+_UNSHARE = ["unshare", "--user", "--map-current-user", "--net", "--pid", "--fork", "--kill-child"]
+
+
+def find_container() -> Container:
+    """The strongest way that works on this system, tried out.
+
+    Raises:
+        OSError: on Windows, where there is none.
+    """
+    if os.name == "nt":
+        raise OSError(
+            "Grading runs submissions under limits that Windows does not have. It runs on Linux and macOS; "
+            "on Windows use WSL, as classroom/guide.md says."
+        )
+    here = Path(__file__).parent
+    for container in (Container("bubblewrap", True), Container("unshare", False)):
+        command = container.command(here)
+        if shutil.which(command[0]) and _works([*command, sys.executable, "-I", "-c", TRIAL]):
+            return container
+    return Container("limits alone", False)
+
+
+def _works(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=START_SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _bubblewrap(folder: Path) -> list[str]:
+    """The file system that a submission sees is built up from nothing."""
+    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    if os.geteuid() == 0:  # root need not be mapped; the process itself becomes another user
+        command = [option if option != "--unshare-all" else "--unshare-net" for option in command]
+        command += ["--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    for path in map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")):
+        if path.is_symlink():
+            command += ["--symlink", os.readlink(path), str(path)]
+        elif path.is_dir():
+            command += ["--ro-bind", str(path), str(path)]
+    seen = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives"), Path("/nix/store")]
+    seen += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent]
+    seen += [Path(part) for part in sys.path if part and Path(part).name.endswith("-packages")]
+    for path in sorted({path.resolve() for path in seen} | set(seen)):
+        if path.exists():
+            for parent in [*path.parents][-2::-1]:  # bubblewrap would make them for root alone
+                command += ["--dir", str(parent)]
+            command += ["--ro-bind", str(path), str(path)]
+    command += [
+        "--dev",
+        "/dev",
+        "--size",
+        str(SCRATCH),
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+    ]
+    command += ["--proc", "/proc", "--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/tmp"]
+    command += ["--ro-bind", str(folder), "/submission", "--chdir", "/submission"]
+    return [*command, "--remount-ro", "/", "--"]
+
+
+def run_contained(
+    container: Container,
+    folder: Path,
+    notebook: str,
+    checks: Sequence[str],
+    seed: int,
+    seconds: float,
+) -> Sent:
+    """Run `submission.main` on a notebook in `folder`, a copy that may be lost; `seconds` is for each step."""
+    reader, writer = os.pipe()
+    sealed = container.name == "bubblewrap"
+    job = {
+        "pipe": writer,
+        "notebook": str(("/submission" if sealed else folder) / Path(notebook)),
+        "checks": list(checks),
+        "seed": seed,
+        "limits": LIMITS | {"RLIMIT_CPU": round(START_SECONDS + seconds * (len(checks) + 1))},
+        "uid": _spare_user() if sealed and os.geteuid() == 0 else None,
+    }
+    command = [
+        *container.command(folder),
+        sys.executable,
+        "-I",
+        "-B",
+        "-c",
+        PROGRAM,
+        json.dumps(job),
+    ]
+    scratch = "/tmp" if sealed else str(folder)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8"}
+    environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "CUDA_VISIBLE_DEVICES": ""}
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[writer],
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+    finally:
+        os.close(writer)
+    try:
+        return _listen(process, reader, 3 + len(checks), seconds)
+    finally:
+        _kill(process)
+        os.close(reader)
+
+
+def _spare_user() -> int | None:
+    """The number of a user that nobody is, so that processes are counted for each submission; None if there is none."""
+    uid = 60_000 + next(_slots) % 5_000
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        start, _, count = map(int, line.split())
+        if start <= uid < start + count:
+            return uid
+    return None
+
+
+def _listen(process: subprocess.Popen[bytes], reader: int, expected: int, seconds: float) -> Sent:
+    """Take frames until all that are expected have come, or the process ends, or goes past a limit."""
+    sent, buffer, total, looked = Sent(), bytearray(), 0, 0.0
+    deadline = time.monotonic() + START_SECONDS
+    os.set_blocking(reader, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        while True:
+            ended = process.poll() is not None
+            data = b""
+            if selector.select(0 if ended else 0.1):
+                with contextlib.suppress(BlockingIOError):
+                    data = os.read(reader, 1 << 20)
+            buffer += data
+            total += len(data)
+            if total > SENT:
+                sent.stopped = "it sent more than the limit"
+                return sent
+            if _take_frames(buffer, sent.frames):
+                deadline = time.monotonic() + seconds
+            if len(sent.frames) >= expected:
+                return sent
+            if ended and not data:
+                code = process.returncode
+                sent.stopped = "" if code == 0 else _ending(code)
+                return sent
+            if time.monotonic() > deadline:
+                sent.stopped = f"it took longer than {seconds:g} seconds"
+                return sent
+            if time.monotonic() - looked > 0.1:
+                processes, memory = _used(process.pid)
+                looked = time.monotonic()
+                if memory > TREE_MEMORY or processes > PROCESSES:
+                    used = "memory" if memory > TREE_MEMORY else "processes"
+                    sent.stopped = f"it used more {used} than the limit"
+                    return sent
+
+
+def _take_frames(buffer: bytearray, frames: list[bytes]) -> bool:
+    """Move whole frames out of the buffer; whether there was one."""
+    before = len(frames)
+    while len(buffer) >= 8:
+        (length,) = struct.unpack("<Q", buffer[:8])
+        if len(buffer) < 8 + length:
+            break
+        frames.append(bytes(buffer[8 : 8 + length]))
+        del buffer[: 8 + length]
+    return len(frames) > before
+
+
+def _ending(code: int) -> str:
+    code = -code if code < 0 else code - 128 if code > 128 else 0
+    with contextlib.suppress(ValueError):
+        return f"its process was ended by {signal.Signals(code).name}"
+    return "it ended its own process"
+
+
+def _used(pid: int) -> tuple[int, int]:
+    """Of a process and its descendants: how many there are, and the bytes of memory that they hold together."""
+    processes, memory = [], 0
+    with contextlib.suppress(psutil.Error):
+        root = psutil.Process(pid)
+        processes = [root, *root.children(recursive=True)]
+    for exact in (
+        False,
+        True,
+    ):  # what forked processes share is counted once only in the slow, exact way
+        memory = 0
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                info = process.memory_full_info() if exact else process.memory_info()
+                memory += (
+                    info.pss if hasattr(info, "pss") else info.rss - getattr(info, "shared", 0)
+                )
+        if memory <= TREE_MEMORY:
+            break
+    return len(processes), memory
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the process, its session and its descendants; with bubblewrap nothing can outlive its first process."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
