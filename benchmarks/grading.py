@@ -31,8 +31,16 @@ KNOWN = {"torch", "F", "nn", "VAE", "kl_divergence", "reconstruction_loss", "los
 
 def with_cell(cells: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
     """The same notebook with one code cell more, after the last definition."""
-    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-    return [*cells, cell | {"source": text}]
+    return [
+        *cells,
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": text,
+        },
+    ]
 
 
 def zoo() -> Iterator[tuple[str, str, str]]:

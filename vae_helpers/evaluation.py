@@ -271,7 +271,12 @@ def memorisation_ratio(generated: Tensor, train_x: Tensor, *, threshold: float =
     generated, train_x = prepare_images(generated), prepare_images(train_x)
     if len(train_x) < 2:
         raise ValueError("There must be at least two training images to compare with.")
-    near = torch.cdist(generated, train_x).topk(2, dim=1, largest=False).indices
+    near = torch.cat(
+        [
+            torch.cdist(part, train_x).topk(2, dim=1, largest=False).indices
+            for part in generated.split(250)
+        ]
+    )
     # Once more without the short cut that cdist takes: it is not exact for near images.
     first, second = (generated[:, None] - train_x[near]).norm(dim=2).sort(dim=1).values.unbind(1)
     return float(((first < threshold * second) | (first == 0)).double().mean())
@@ -289,10 +294,7 @@ def sample_quality(
     neighbours; `classes`, the effective number of classes; `memorised`, the share of copies.
     """
     generated, real = prepare_images(generated), prepare_images(real)
-    real_features, features = (
-        torch.cat([classifier.features(batch) for batch in images.split(500)])
-        for images in (real, generated)
-    )
+    real_features, features = map(classifier.features, (real, generated))
     found = {
         "sharpness": (sharpness(generated).mean() / sharpness(real).mean()).item(),
         "lenet_fid": frechet_distance(real_features, features),

@@ -283,7 +283,9 @@ class Classifier(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images to the last hidden layer, after its ReLU; shape (B, 84)."""
-        return torch.relu(self.hidden(self.convolutions(x.reshape(-1, 1, 28, 28)).flatten(1)))
+        parts = x.reshape(-1, 1, 28, 28).split(250)  # all at once takes 100 kB an image
+        convolved = torch.cat([self.convolutions(part).flatten(1) for part in parts])
+        return torch.relu(self.hidden(convolved))
 
     def forward(self, x: Tensor) -> Tensor:
         """Images to the logits of the classes, shape (B, classes)."""
