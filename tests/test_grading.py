@@ -360,7 +360,10 @@ def graded(tmp_path_factory, sealed):  # noqa: F811
     handed = base / "in"
     (handed / "ann").mkdir(parents=True)
     shutil.copy(ROOT / "notebooks" / "solutions" / "06_exercise.ipynb", handed / "ann" / "06.ipynb")
-    shutil.copy(ROOT / "notebooks" / "06_exercise.ipynb", handed / "ann" / "a copy.ipynb")
+    for name in ("03_loss", "06_exercise", "07_mini_project"):  # 03 defines answers to 06
+        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", handed / "ann")
+    (handed / "early").mkdir()
+    shutil.copy(ROOT / "notebooks" / "03_loss.ipynb", handed / "early")
     shutil.copy(ROOT / "notebooks" / "06_exercise.ipynb", handed / "blank.ipynb")
     mutant = (
         "def kl_divergence(mu, logvar):\n    return -(1 + logvar - mu**2 - logvar.exp()).sum(1)"
@@ -384,12 +387,27 @@ def graded(tmp_path_factory, sealed):  # noqa: F811
     return {row.submission: row for row in rows}, handed, base / "out"
 
 
+def test_the_notebooks_of_a_lesson_are_told_by_their_number():
+    names = [
+        "03_loss.ipynb",
+        "a/06_exercise (1).ipynb",
+        "hw06.ipynb",
+        "mine.ipynb",
+        "2006_vae.ipynb",
+    ]
+    assert grading._notebooks_of("06", names) == ["a/06_exercise (1).ipynb", "hw06.ipynb"]
+    assert grading._notebooks_of("07", names) == ["hw06.ipynb", "mine.ipynb", "2006_vae.ipynb"]
+    lessons = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert lessons == list(grading.OTHER_LESSONS)
+
+
 def test_each_submission_has_its_row(graded):
     rows = graded[0]
     scores = {name: (row.score, row.status) for name, row in rows.items()}
     assert scores == {
         "ann": (8, "graded"),
         "blank.ipynb": (0, "graded"),
+        "early": (0, "not graded: none of its notebooks is of lesson 06"),
         "borrowed.ipynb": (0, "graded"),
         "helped": (1, "graded"),
         "mutant.ipynb": (6, "graded"),
@@ -398,10 +416,11 @@ def test_each_submission_has_its_row(graded):
         ODD: (0, "not graded: the file is empty"),
     }
     assert rows["ann"].notebook == "06.ipynb"
+    assert rows["ann"].notes == ["of 2 notebooks this one passed most: 06.ipynb"]
     assert rows["mutant.ipynb"].checks["kl_divergence"].diagnosis == "kl-half-missing"
     assert rows["borrowed.ipynb"].checks["kl_divergence"].message == grading.BORROWED
     assert not any(verdict.attempted for verdict in rows["blank.ipynb"].checks.values())
-    assert rows["mutant.ipynb"].notes == ["the same file as mutant copy.ipynb"]
+    assert rows["mutant.ipynb"].for_teacher == ["the same file as mutant copy.ipynb"]
     message = rows["helped"].checks["loss_function"].message
     assert message == "Not attempted: the notebook defines no `loss_function`."
 
@@ -433,9 +452,11 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
     assert zoo in pages["mutant.ipynb"]
     assert "<b>6 of 8</b>" in pages["mutant.ipynb"]
     whole = (out / "class.html").read_text("utf-8")
-    assert "8 submissions, 6 graded; the median score is 6 of 8" in whole
-    assert whole.count("<b>kl-half-missing</b>") == 2  # in the term itself, and in the loss
-    assert '<td class="number">2</td><td>kl_divergence</td>' in whole
+    assert "9 submissions, 6 graded; the median score is 6 of 8" in whole
+    assert '<td class="number">2</td><td><b>kl-half-missing</b>' in whole
+    assert "<td>kl_divergence, loss_function</td>" in whole
+    assert "the same file as mutant copy" in whole
+    assert "the same file" not in pages["mutant.ipynb"]
     for page in (*pages.values(), whole):
         assert "<img" not in page
         assert "<script" not in page

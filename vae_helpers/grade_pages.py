@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .checks import MARKS, code_in_html
 from .zoo import HINTS, ZOO
@@ -24,12 +24,15 @@ a { color: inherit } code { background: var(--panel); padding: 0 .2em; border-ra
 section { border-left: 4px solid var(--mark); padding: .2em 0 .2em 1em; margin: 1em 0 }
 section h2 { margin: 0; font-size: 1em } section p { margin: .3em 0 }
 .soft { color: var(--soft) } .score { font-size: 1.2em }
-table { border-collapse: collapse; width: 100% }
+table { border-collapse: collapse; width: 100%; overflow-wrap: normal }
+td { min-width: 1.5em } td.who { min-width: 8em }
+th.name { writing-mode: vertical-rl; vertical-align: bottom; padding: .6em 0 }
 th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid var(--line); vertical-align: top }
 .wide { overflow-x: auto } td.number { text-align: right; white-space: nowrap }
 .bar { display: flex; width: 14em; height: 1.1em; border: 1px solid var(--line) }
 .bar i { display: block; height: 100% }
 """
+_T = TypeVar("_T")
 SIGNS = {"right": "✓", "wrong": "✗", "not attempted": "○"}
 
 
@@ -63,12 +66,14 @@ def feedback_page(row: Row) -> str:
     for name, verdict in row.checks.items():
         status = verdict.status
         bug = f" · {_text(verdict.diagnosis)}" if verdict.diagnosis else ""
-        hint = (
-            "" if verdict.passed else f'<p class="soft">A hint: {code_in_html(HINTS[name][0])}</p>'
-        )
+        said = [] if verdict.message == "Right." else [f"<p>{code_in_html(verdict.message)}</p>"]
+        if (
+            not verdict.passed and not verdict.diagnosis
+        ):  # a mistake with a name says what to change
+            said.append(f'<p class="soft">A hint: {code_in_html(HINTS[name][0])}</p>')
         parts.append(
             f'<section style="--mark: {MARKS[status][1]}"><h2>{SIGNS[status]} {name}: {status}{bug}</h2>'
-            f"<p>{code_in_html(verdict.message)}</p>{hint}</section>"
+            f"{''.join(said)}</section>"
         )
     return _page(row.submission, "".join(parts))
 
@@ -117,44 +122,49 @@ def _link(row: Row) -> str:
     return f'<a href="feedback/{row.page}">{_text(row.submission)}</a>'
 
 
-def common_mistakes(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
-    """Each (check, bug) of the zoo that was found, with the rows that have it, the most frequent first."""
-    having: dict[tuple[str, str], list[Row]] = {}
+def common_mistakes(rows: Sequence[Row]) -> list[tuple[str, list[str], list[Row]]]:
+    """Each mistake of the zoo that was found: the exercises, and who made it; the most frequent first."""
+    where: dict[str, list[str]] = {}
+    who: dict[str, list[Row]] = {}
     for row in rows:
         for name, verdict in row.checks.items():
             if verdict.diagnosis:
-                having.setdefault((name, verdict.diagnosis), []).append(row)
-    return sorted(
-        ((name, bug, found) for (name, bug), found in having.items()),
-        key=lambda mistake: -len(mistake[2]),
-    )
+                where.setdefault(verdict.diagnosis, []).append(name)
+                who.setdefault(verdict.diagnosis, []).append(row)
+    found = [(bug, _once(where[bug]), _once(who[bug])) for bug in where]
+    return sorted(found, key=lambda mistake: -len(mistake[2]))
+
+
+def _once(items: Sequence[_T]) -> list[_T]:
+    """The items in their order, each once."""
+    return [item for number, item in enumerate(items) if item not in items[:number]]
 
 
 def _mistakes(rows: Sequence[Row]) -> str:
     lines = [
-        f'<tr><td class="number">{len(having)}</td><td>{name}</td>'
+        f'<tr><td class="number">{len(who)}</td>'
         f'<td><b>{bug}</b><br><span class="soft">{code_in_html(ZOO[bug].why)}</span></td>'
-        f"<td>{', '.join(map(_link, having))}</td></tr>"
-        for name, bug, having in common_mistakes(rows)
+        f'<td>{", ".join(where)}</td><td class="who">{", ".join(map(_link, who))}</td></tr>'
+        for bug, where, who in common_mistakes(rows)
     ]
     if not lines:
         return "<p>None that has a name.</p>"
     return (
-        '<div class="wide"><table><thead><tr><th scope="col">learners</th><th scope="col">exercise</th>'
-        '<th scope="col">mistake</th><th scope="col">who</th></tr></thead>'
+        '<div class="wide"><table><thead><tr><th scope="col">learners</th><th scope="col">mistake</th>'
+        '<th scope="col">in</th><th scope="col">who</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
 def _submissions(rows: Sequence[Row], checks: Sequence[str]) -> str:
-    heads = "".join(f'<th scope="col">{name}</th>' for name in checks)
+    heads = "".join(f'<th scope="col" class="name">{name}</th>' for name in checks)
     lines = []
     for row in rows:
-        cells = "".join(
-            f'<td title="{row.checks[name].status}">{SIGNS[row.checks[name].status]}</td>'
-            for name in checks
-        )
-        notes = "; ".join([row.status] * (row.status != "graded") + row.notes)
+        found = [row.checks[name].status for name in checks]
+        cells = "".join(f'<td title="{status}">{SIGNS[status]}</td>' for status in found)
+        if row.status.startswith("not graded"):
+            cells = "<td>–</td>" * len(checks)
+        notes = "; ".join([row.status] * (row.status != "graded") + row.notes + row.for_teacher)
         lines.append(
             f'<tr><th scope="row">{_link(row)}</th><td class="number">{row.score}</td>{cells}'
             f"<td>{_text(notes)}</td></tr>"

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .checks import SOURCES
@@ -33,6 +33,10 @@ LESSONS = {
     ),
     "07": ("prior_grid", "principal_plane", "walk"),
 }
+OTHER_LESSONS = (
+    *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
+    *("05_vae_and_gan", "06_exercise", "07_mini_project"),
+)
 MOST_NOTEBOOKS = 6  # of one submission
 LARGEST_ARRAY = 2_000_000  # numbers; the largest that a right answer sends has 400,000
 
@@ -41,14 +45,15 @@ LARGEST_ARRAY = 2_000_000  # numbers; the largest that a right answer sends has 
 class Row:
     """What became of one submission: a verdict for each check, and a status.
 
-    The status is 'graded', 'stopped' (a limit ended a part of it), or 'not graded: ' and the reason. `digest` is
-    of all that the row depends on, `answers` of the notebooks alone.
+    The status is 'graded', 'stopped' (a limit ended a part of it), or 'not graded: ' and the reason. `notes` are for
+    the learner too, `for_teacher` are not. `digest` is of all that the row depends on, `answers` of the notebooks.
     """
 
     submission: str
     status: str = "graded"
     notebook: str = ""
     notes: list[str] = field(default_factory=list)
+    for_teacher: list[str] = field(default_factory=list)
     checks: dict[str, Verdict] = field(default_factory=dict)
     digest: str = ""
     answers: str = ""
@@ -194,43 +199,45 @@ def _load(path: Path, digest: str) -> Row | None:
 def _graded(
     submission: Submission, container: Container, checks: Sequence[str], seconds: float
 ) -> Row:
-    """The best notebook of a submission for each lesson; the others are named."""
+    """Of a submission's notebooks for a lesson, the best one counts."""
     row = Row(submission.name)
-    attempts = []
-    if not submission.problem:
-        for notebook in submission.notebooks[:MOST_NOTEBOOKS]:
-            try:
-                attempts.append(_attempt(submission, notebook, container, checks, seconds))
-            except OSError as error:
-                attempts.append(Row(submission.name, f"cannot be read: {error.strerror}", notebook))
-    if not attempts:
+    if submission.problem:
         row.status = f"not graded: {submission.problem}"
-    chosen = []
-    for lesson in LESSONS.values():
-        asked = [name for name in lesson if name in checks]
-        if not asked or not attempts:
+    statuses = []
+    for lesson, names in LESSONS.items():
+        asked = [name for name in names if name in checks]
+        found = _notebooks_of(lesson, submission.notebooks)[:MOST_NOTEBOOKS]
+        if not asked or submission.problem:
             continue
-        best = max(attempts, key=lambda a: _merit(a, asked))
-        row.checks |= {name: best.checks[name] for name in asked if name in best.checks}
-        if best not in chosen:
-            chosen.append(best)
-    if chosen:
-        row.notebook = ", ".join(part.notebook for part in chosen)
-        row.notes = [note for part in chosen for note in part.notes]
-        row.status = next((p.status for p in chosen if p.status != "graded"), "graded")
-    left = len(submission.notebooks) - len(chosen)
-    if attempts and left > 0:
-        row.notes.append(
-            f"{left} more of its notebooks passed no more checks, or were not looked at"
-        )
+        attempts = [_attempt(submission, name, container, asked, seconds) for name in found]
+        if not attempts:
+            statuses.append(f"not graded: none of its notebooks is of lesson {lesson}")
+            continue
+        best = max(attempts, key=_merit)
+        row.checks |= best.checks
+        row.notes += best.notes
+        row.notebook = ", ".join(filter(None, [row.notebook, best.notebook]))
+        statuses.append(best.status)
+        if len(attempts) > 1:
+            row.notes.append(f"of {len(attempts)} notebooks this one passed most: {best.notebook}")
+    if statuses and not row.checks:
+        row.status = statuses[0]
+    elif "stopped" in statuses:
+        row.status = "stopped"
     missing = Verdict(False, False, None, "Not graded.")
     row.checks = {name: row.checks.get(name, missing) for name in checks}
     return row
 
 
-def _merit(attempt: Row, asked: Sequence[str]) -> tuple[int, int]:
-    verdicts = [attempt.checks[name] for name in asked if name in attempt.checks]
-    return sum(v.passed for v in verdicts), sum(v.attempted for v in verdicts)
+def _notebooks_of(lesson: str, notebooks: Sequence[str]) -> list[str]:
+    """Those with the lesson's number in their name; without any, those that are not named like a lesson."""
+    names = {notebook: PurePosixPath(notebook).name for notebook in notebooks}
+    numbered = [n for n in notebooks if re.search(rf"(?<!\d){lesson}(?!\d)", names[n])]
+    return numbered or [n for n in notebooks if not names[n].startswith(OTHER_LESSONS)]
+
+
+def _merit(attempt: Row) -> tuple[int, int]:
+    return attempt.score, sum(verdict.attempted for verdict in attempt.checks.values())
 
 
 def _attempt(
@@ -247,7 +254,11 @@ def _attempt(
         with tempfile.TemporaryDirectory(prefix="vae-submission-") as name:
             folder = Path(name)
             folder.chmod(0o755)
-            copied = copy_for_one(submission, notebook, folder)
+            try:
+                copied = copy_for_one(submission, notebook, folder)
+            except OSError as error:
+                row.status = f"not graded: it cannot be read: {error.strerror}"
+                return row
             sent = run_contained(container, folder, copied, left, seed, seconds)
         facts, records = _facts(sent.frames)
         if first and not _note_facts(row, facts):
@@ -334,7 +345,7 @@ def _note_equal_files(rows: Sequence[Row]) -> None:
     for equal in by_digest.values():
         for row in equal if len(equal) > 1 else []:
             others = ", ".join(other.submission for other in equal if other is not row)
-            row.notes.append(f"the same file as {others}")
+            row.for_teacher.append(f"the same file as {others}")
 
 
 # --- the results --------------------------------------------------------------------------------
@@ -352,7 +363,7 @@ def write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> None
         table.writerow(["submission", "score", "max_score", "status", *checks, "notes"])
         for row in rows:
             states = [_state(row.checks[name]) for name in checks]
-            notes = "; ".join(row.notes)
+            notes = "; ".join(row.notes + row.for_teacher)
             cells: list[str | int] = [
                 row.submission,
                 row.score,
