@@ -500,3 +500,52 @@ def test_what_fit_gan_refuses(x):
         broken.generator[0].weight.fill_(float("nan"))
     with pytest.raises(ValueError, match=r"loss is nan in epoch 1, batch 1"):
         play(broken, x)
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def run_with_checkpoint(x, path, epochs, **settings):
+    model = small()
+    generator = torch.Generator().manual_seed(1)
+    settings = {"progress": False, "generator": generator} | settings
+    history = fit(model, x[:64], epochs=epochs, batch_size=16, checkpoint=path, **settings)
+    return model.state_dict(), history
+
+
+def test_a_training_in_two_parts_is_the_training_in_one(x, tmp_path):
+    whole, told = run_with_checkpoint(x, tmp_path / "a", 4, test_x=x[:10])
+    run_with_checkpoint(x, tmp_path / "b", 2, test_x=x[:10])
+    parts, again = run_with_checkpoint(x, tmp_path / "b", 4, test_x=x[:10])
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert (told.train, told.test) == (again.train, again.test)
+    assert again.finished == 4
+    done, _ = run_with_checkpoint(x, tmp_path / "b", 3, test_x=x[:10])  # nothing is left to do
+    assert all(torch.equal(whole[name], done[name]) for name in whole)
+
+
+def test_the_stop_button_leaves_a_checkpoint_of_whole_epochs(x, tmp_path):
+    def stop(history):
+        if history.finished == 2:
+            raise KeyboardInterrupt
+
+    _, stopped = run_with_checkpoint(x, tmp_path / "a", 4, progress=stop)
+    assert stopped.interrupted
+    again, _ = run_with_checkpoint(x, tmp_path / "a", 4)
+    whole, _ = run_with_checkpoint(x, tmp_path / "b", 4)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_kept(x, tmp_path):
+    path = tmp_path / "a"
+    run_with_checkpoint(x, path, 1)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="of a training with other settings"):
+        run_with_checkpoint(x, path, 2, lr=0.5)
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint of this model"):
+        fit(VAE(7), x[:64], epochs=1, batch_size=16, checkpoint=path, progress=False)
+    assert path.read_bytes() == before
+    path.write_bytes(before[:500])
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        run_with_checkpoint(x, path, 2)
+    assert path.read_bytes() == before[:500]

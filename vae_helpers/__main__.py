@@ -1,19 +1,25 @@
-"""The command line: `python -m vae_helpers grade …`."""
+"""The command line: `python -m vae_helpers train …` and `python -m vae_helpers grade …`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
+from .command_train import MODELS, Training, train
 from .grading import LESSONS, grade
+
+GO_ON = "The same command goes on from what is done."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; 0 if it was done, 2 with a sentence on stderr if it could not be."""
     parser = argparse.ArgumentParser(prog="python -m vae_helpers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_train(commands)
     _add_grade(commands)
     given = parser.parse_args(arguments)
     try:
@@ -22,8 +28,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{parser.prog} {given.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        print(f"\nStopped. {GO_ON}", file=sys.stderr)
         return 130
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    usual = Training()
+    parser = commands.add_parser(
+        "train",
+        help="train a model of the course",
+        description="Train a model, and write its weights and its history into a folder. A training that was stopped "
+        "goes on. For several processes: torchrun --nproc-per-node=N -m vae_helpers train … See benchmarks/README.md.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the folder for the results")
+    parser.add_argument("--model", choices=MODELS, default=usual.model, help="what to train")
+    parser.add_argument(
+        "--data", choices=("mnist", "fashion-mnist"), default=usual.data, help="the images"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="all 60,000 images, not the 10,000 of the course"
+    )
+    parser.add_argument("--root", type=Path, help="the folder of the full image sets")
+    parser.add_argument("--latents", type=int, default=usual.latents, help="the size of z")
+    parser.add_argument("--beta", type=float, default=usual.beta, help="the weight of the KL term")
+    parser.add_argument("--epochs", type=int, default=usual.epochs, help="passes over the images")
+    parser.add_argument(
+        "--batch-size", type=int, default=usual.batch_size, help="images a step, in all processes"
+    )
+    parser.add_argument("--lr", type=float, default=usual.lr, help="the learning rate of Adam")
+    parser.add_argument(
+        "--seed", type=int, default=usual.seed, help="of the weights, the order and the noise"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
+    parser.set_defaults(run=_train)
+
+
+def _train(given: argparse.Namespace) -> int:
+    names = [field.name for field in fields(Training)]
+    training = Training(**{name: getattr(given, name) for name in names})
+    try:
+        history = train(training, given.out, root=given.root, device=given.device)
+    except RuntimeError as error:
+        if "WORLD_SIZE" not in os.environ:
+            raise
+        print(f"Another process of this training ended ({error}). {GO_ON}", file=sys.stderr)
+        return 1
+    if history.interrupted:
+        raise KeyboardInterrupt
+    last = ", ".join(
+        f"{name} {values[-1]:.2f}" for name, values in (history.test or history.train).items()
+    )
+    print(f"{given.out}: {history.finished} epochs, {last}")
+    return 0
 
 
 def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import pickle
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import processes
 from .models import GAN
 from .objectives import LossFunction, NegativeELBO, Objective, prepare_images
 
@@ -66,6 +69,7 @@ def fit(
     beta: float = 1.0,
     device: str | torch.device | None = None,
     generator: torch.Generator | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool | Progress = True,
 ) -> History:
     """Train a model with Adam, and return what happened.
@@ -76,7 +80,10 @@ def fit(
     images of a batch. The model is called with images of shape (B, 784). A `ConditionalVAE` needs `labels`, one for
     each image, and `test_labels` for `test_x`. `generator` seeds the order of the images and the noise, for any
     model; without it both come from torch's own. `progress` shows a bar, or is called with the history after each
-    epoch.
+    epoch. With a `checkpoint`, a file, all that the training needs is kept there after each epoch, and a call with
+    the same settings goes on from it, as if it had never been stopped.
+
+    Under torchrun, with torch.distributed initialised, the processes share each batch and take the same steps.
 
     The stop button ends the training: the model stays as trained so far, and the history says `interrupted`.
 
@@ -85,6 +92,7 @@ def fit(
             loss stops being finite.
     """
     _check_settings(model, epochs, batch_size, lr)
+    settings = {"batch_size": batch_size, "lr": lr, "beta": beta, "images": len(train_x)}
     goal = _as_objective(objective, beta)
     place = _choose_device(device, model)
     model.to(place)
@@ -99,8 +107,11 @@ def fit(
         if held_out is not None:
             _rehearse(model, goal, held_out, held_out_y)
         optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"))
+        processes.same_start(model)
+        if checkpoint is not None:
+            _load_checkpoint(checkpoint, model, optimizer, history, settings)
         try:
-            for _ in range(epochs):
+            while history.finished < epochs:
                 start = time.perf_counter()
                 train = _train_epoch(model, goal, optimizer, x, y, batch_size, history.finished + 1)
                 with torch.random.fork_rng(
@@ -112,6 +123,8 @@ def fit(
                 _append(history.train, train)
                 _append(history.test, test)
                 history.seconds.append(time.perf_counter() - start)
+                if checkpoint is not None:
+                    _save_checkpoint(checkpoint, model, optimizer, history, settings)
                 report(history)
         except KeyboardInterrupt:
             history.interrupted = True
@@ -228,19 +241,22 @@ def _train_epoch(
     """One pass over the images in random order; the mean of each term, per image."""
     model.train()
     lock = model_lock(model)
-    order = torch.randperm(len(x), device=x.device)
+    order = processes.same_order(torch.randperm(len(x), device=x.device))
     sums: dict[str, Tensor] = {}
-    for number, batch in enumerate(order.split(batch_size), start=1):
-        picked = labels[batch] if labels is not None else None
-        terms = _terms(model, goal, x.index_select(0, batch), picked, epoch, number)
+    for number, whole in enumerate(order.split(batch_size), start=1):
+        batch = processes.share_of(whole)  # all of it, but under torchrun
         optimizer.zero_grad()
-        (terms["loss"] / len(batch)).backward()
+        if len(batch):
+            picked = labels[batch] if labels is not None else None
+            terms = _terms(model, goal, x.index_select(0, batch), picked, epoch, number)
+            (terms["loss"] / len(whole)).backward()
+            for name, value in terms.items():
+                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
+        processes.add_up_gradients(model.parameters())
         with lock:
             optimizer.step()
-        for name, value in terms.items():
-            sums[name] = sums[name] + value.detach() if name in sums else value.detach()
     _drop_tiny_means(optimizer)
-    means = {name: value.item() / len(x) for name, value in sums.items()}
+    means = {name: processes.add_up(value).item() / len(x) for name, value in sums.items()}
     _check_finite(means["loss"], epoch, None)
     return means
 
@@ -302,6 +318,79 @@ def _measure(
         ).items():
             sums[name] = sums.get(name, 0.0) + value.item()
     return {name: value / len(x) for name, value in sums.items()}
+
+
+# --- checkpoints --------------------------------------------------------------------------------
+
+
+def _save_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: History,
+    settings: dict[str, Any],
+) -> None:
+    """Write everything that the next epoch depends on; the file is whole, or the one before. One process writes."""
+    numbers = processes.gather(_random_state())
+    if processes.rank() != 0:
+        return
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": {"train": history.train, "test": history.test, "seconds": history.seconds},
+        "random": numbers,
+        "settings": settings,
+    }
+    part = Path(f"{path}.part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def _load_checkpoint(
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: History,
+    settings: dict[str, Any],
+) -> None:
+    """Go on from a checkpoint, if there is one.
+
+    Raises:
+        ValueError: it is damaged, or of another training.
+    """
+    if not Path(path).exists():
+        return
+    remedy = "Move it away to start anew."
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["settings"] != settings or len(state["random"]) != processes.count():
+            raise ValueError(
+                f"{path} is of a training with other settings ({state['settings']}, {len(state['random'])} "
+                f"process(es)). {remedy}"
+            )
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        history.train, history.test = state["history"]["train"], state["history"]["test"]
+        history.seconds = state["history"]["seconds"]
+        _set_random_state(state["random"][processes.rank()])
+    except (KeyError, RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint of this model: {error} {remedy}"
+        ) from error
+
+
+def _random_state() -> list[Tensor]:
+    """The state of torch's random numbers, of the CPU and of each GPU."""
+    return [
+        torch.get_rng_state(),
+        *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []),
+    ]
+
+
+def _set_random_state(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all(states[1:])
 
 
 # --- checks and surroundings --------------------------------------------------------------------

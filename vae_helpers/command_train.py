@@ -1,0 +1,178 @@
+"""What `python -m vae_helpers train` does: one training, its weights and its history in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import processes
+from .data import ImageSet, load_images
+from .models import GAN, VAE, Autoencoder, ConditionalVAE
+from .objectives import Reconstruction
+from .training import History, fit, fit_gan
+
+MODELS: dict[str, type[nn.Module]] = {
+    "vae": VAE,
+    "autoencoder": Autoencoder,
+    "conditional-vae": ConditionalVAE,
+    "gan": GAN,
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained: the settings that decide the result."""
+
+    model: str = "vae"
+    data: str = "mnist"
+    full: bool = False
+    latents: int = 20
+    beta: float = 1.0
+    epochs: int = 20
+    batch_size: int = 128
+    lr: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"There is no model {self.model!r}: choose of {', '.join(MODELS)}.")
+        if self.beta != 1.0 and self.model not in ("vae", "conditional-vae"):
+            raise ValueError(f"beta weights the KL term of a VAE; the {self.model} has none.")
+
+
+def train(
+    training: Training,
+    out: str | Path,
+    *,
+    root: str | Path | None = None,
+    device: str = "cpu",
+    progress: bool = True,
+) -> History:
+    """Train, and write `model.safetensors` and `training.json` into the folder `out`.
+
+    A training that was stopped goes on from `out/checkpoint.pt`; a GAN's starts anew. Under torchrun the processes
+    share each batch, and the first one writes. `root` is where the full image sets are looked for.
+
+    Raises:
+        ValueError: a setting is not as described, or `out` holds another training.
+        OSError: the images or the folder cannot be read or written.
+    """
+    out = Path(out)
+    with _joined(device) as place:
+        if training.model == "gan" and processes.count() > 1:
+            raise ValueError(
+                "A GAN is trained in one process: its generator normalises over the whole batch."
+            )
+        first = processes.rank() == 0
+        _check_folder(training, out, first)
+        images = load_images(training.data, full=training.full, root=root)
+        torch.manual_seed(training.seed)
+        model = MODELS[training.model](training.latents)
+        seed = (
+            1_000_003 * training.seed + processes.rank()
+        )  # the noise differs, the order is shared
+        generator = torch.Generator().manual_seed(seed)
+        history = _fit(training, model, images, out, place, generator, progress and first)
+        if first and not history.interrupted:
+            _write(training, model, history, images.source, out)
+    return history
+
+
+def _fit(
+    training: Training,
+    model: nn.Module,
+    images: ImageSet,
+    out: Path,
+    place: str,
+    generator: torch.Generator,
+    progress: bool,
+) -> History:
+    settings: dict[str, Any] = {
+        "epochs": training.epochs,
+        "batch_size": training.batch_size,
+        "lr": training.lr,
+        "device": place,
+        "generator": generator,
+        "progress": progress,
+    }
+    if isinstance(model, GAN):
+        return fit_gan(model, images.train_x, **settings)
+    if isinstance(model, Autoencoder):
+        settings["objective"] = Reconstruction()
+    if isinstance(model, ConditionalVAE):
+        settings |= {"labels": images.train_y, "test_labels": images.test_y}
+    return fit(
+        model,
+        images.train_x,
+        test_x=images.test_x,
+        beta=training.beta,
+        checkpoint=out / "checkpoint.pt",
+        **settings,
+    )
+
+
+@contextmanager
+def _joined(device: str) -> Iterator[str]:
+    """Join the other processes, where torchrun started this one; the device to train on."""
+    import torch.distributed as dist
+
+    if "WORLD_SIZE" not in os.environ:
+        yield device
+        return
+    place = f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" else device
+    if device == "cuda":
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield place
+    finally:
+        dist.destroy_process_group()
+
+
+def _check_folder(training: Training, out: Path, first: bool) -> None:
+    """Make the folder, and note there what it is for; refuse one that holds another training."""
+    path, wanted = out / "training.json", asdict(training)
+    if path.exists():
+        try:
+            kept = json.loads(path.read_text("utf-8"))["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}): move it away.") from error
+        if kept | {"epochs": training.epochs} != wanted:
+            raise ValueError(f"{out} holds another training, of {kept}: choose another folder.")
+    elif first:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_json(path, {"settings": wanted})
+
+
+def _write_json(path: Path, told: dict[str, Any]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _write(training: Training, model: nn.Module, history: History, source: str, out: Path) -> None:
+    """Put the results in place, each file whole; the checkpoint stays, so that more epochs are not lost."""
+    from safetensors.torch import save_file
+
+    part = out / "model.safetensors.part"
+    save_file({k: v.contiguous() for k, v in model.cpu().state_dict().items()}, part)
+    part.replace(out / "model.safetensors")
+    told = {
+        "settings": asdict(training),
+        "source": source,
+        "processes": processes.count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "train": history.train,
+        "test": history.test,
+        "seconds": history.seconds,
+    }
+    _write_json(out / "training.json", told)
