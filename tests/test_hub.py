@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import learners
 import pytest
@@ -46,6 +47,12 @@ def test_an_unsafe_setting_stops_it_with_a_sentence(settings, said):
     assert said in done.stderr
 
 
+def acting(someone):
+    """Run to the end in a thread of its own: a browser test leaves an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, someone).result()
+
+
 @hub_installed
 def test_a_learner_logs_in_and_works_in_a_folder_of_their_own(tmp_path):
     cells = [
@@ -68,12 +75,12 @@ def test_a_learner_logs_in_and_works_in_a_folder_of_their_own(tmp_path):
 
     with learners.running_hub(tmp_path) as hub:
         with pytest.raises(RuntimeError, match=r"403 .*/hub/login"):
-            asyncio.run(stranger(hub))
-        asyncio.run(learner(hub, cells))
+            acting(stranger(hub))
+        acting(learner(hub, cells))
         mine = hub.homes / "ann" / "notebooks"
         assert (mine / "mine.txt").read_text() == "kept"
         assert (mine / "06_exercise.ipynb").is_file()
         assert not (mine / "solutions").exists()
         assert [path.name for path in hub.homes.iterdir()] == ["ann"]
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
-            asyncio.run(learner(hub, ["1 / 0"]))
+            acting(learner(hub, ["1 / 0"]))
