@@ -27,6 +27,15 @@ HOSTILE = {
         "    time.sleep(20)",
         "more memory than the limit",
     ),
+    "shared memory": (
+        "    import mmap, time\n    held = [mmap.mmap(-1, 200 << 20) for _ in range(6)]\n"
+        "    for part in held:\n        part.write(bytes(200 << 20))\n    time.sleep(20)",
+        "more memory than the limit",
+    ),
+    "closes the way to the grader": (
+        "    import os, time\n    os.closerange(3, 60)\n    time.sleep(60)",
+        "longer than 8 seconds",
+    ),
     "a large file": (
         "    with open('/tmp/large', 'wb') as file:\n        file.write(bytes(40 << 20))",
         "File too large",

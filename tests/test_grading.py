@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ import pytest
 from submissions import (
     EXERCISE,
     IMPORTS,
+    PROJECT,
     RIGHT,
     notebook,
     sealed,  # noqa: F401 - a fixture
@@ -88,7 +90,7 @@ def test_what_is_no_python_notebook_is_named(data, said):
 
 def run(cells, *names):
     read = Notebook(cells)
-    space = {}
+    space = {"__name__": "__main__"}
     errors = run_definitions(read.needed(*names), space)
     return space, errors, read
 
@@ -137,6 +139,40 @@ def test_constants_in_every_form_are_run_where_they_are_needed():
     assert space["walk"]() == (6, None, "cpu", {"key": 0.5})
 
 
+def test_blocks_around_definitions_keep_these_and_lose_the_rest():
+    cells = [
+        "import sys\nif 'torch' in sys.modules:\n    device = 'cpu'\n    print(1 / 0)\nelse:\n    device = 'x'",
+        "try:\n    import not_there as np\nexcept ImportError:\n    !pip install numpy\n    import math as np",
+        "if __name__ == '__main__':\n    'a string'\n    for i in range(3):\n        1 / 0\n    rate = 3",
+        "import contextlib\nwith contextlib.suppress(ValueError):\n    K = 1\n    1 / 0\nK += 1",
+        "with check.if_written():\n    device = train()",
+        "try:\n    raise ValueError\nexcept ValueError:\n    raised = True",
+        "def walk():\n    return device, np.pi, rate, K, raised",
+    ]
+    space, errors, _ = run(cells, "walk")
+    assert errors == []
+    assert space["walk"]() == ("cpu", math.pi, 3, 2, True)
+
+
+def test_cells_that_ipython_alone_can_read_are_read_as_it_does():
+    cells = [
+        "    def indented():\n        return 1",
+        ">>> def prompt():\n...     return 2",
+        "def shows():\n    display(get_ipython().run_line_magic('time', ''))\n    return 3",
+    ]
+    read = Notebook(cells)
+    assert read.unreadable == []
+    space = {"display": print, "get_ipython": print}
+    assert run_definitions(read.needed("indented", "prompt"), space) == []
+    assert space["indented"]() + space["prompt"]() == 3
+
+
+def test_a_statement_that_had_to_wait_does_not_overwrite_a_later_one():
+    cells = ["walk = make(K)", "def walk():\n    return 'mine'", "def make(k): return k", "K = 3"]
+    space, errors, _ = run(cells, "walk")
+    assert (errors, space["walk"]()) == ([], "mine")
+
+
 def test_what_only_ipython_understands_is_left_out():
     cells = [
         "%matplotlib inline\n!pip install torch\nimport math",
@@ -168,6 +204,11 @@ def test_what_only_ipython_understands_is_left_out():
             ["def walk(p, s):\n    from vae_helpers.answers import walk as w\n    return w(p, s)"],
             True,
         ),
+        (["from vae_helpers.answers import *"], True),
+        (["from vae_helpers.objectives import *", "def walk(p, s):\n    return elbo(p, s)"], True),
+        (["from vae_helpers.answers import walk", *source_of("walk")], False),
+        ([*source_of("walk"), "from vae_helpers.answers import walk"], True),
+        (["from vae_helpers.answers import walk", "old = walk", "def walk(p, s): old(p, s)"], True),
         (["from vae_helpers import load_images, fit", *source_of("walk")], False),
         (["from vae_helpers.answers import VAE", *source_of("walk")], False),
         (
@@ -222,6 +263,25 @@ def test_a_forged_record_is_judged_wrong_and_harms_nothing(name):
         assert isinstance(grading._verdict(name, pack(without), 1, False), Verdict)
 
 
+NO_STRINGS = b'{"__metadata__":null}'
+
+
+def test_a_record_that_holds_nothing_is_not_attempted():
+    frame = len(NO_STRINGS).to_bytes(8, "little") + NO_STRINGS
+    verdict = grading._verdict("walk", frame, 1, False)
+    assert (verdict.passed, verdict.attempted) == (False, False)
+
+
+def test_only_what_was_sent_before_the_notebook_ran_tells_what_it_borrows():
+    before, after = (
+        b'{"borrowed": ["walk"], "unreadable": []}',
+        b'{"borrowed": [], "errors": ["x"]}',
+    )
+    facts, records = grading._facts([b"ready", before, after, b"record"])
+    assert facts == {"borrowed": ["walk"], "unreadable": [], "errors": ["x"]}
+    assert records == [b"record"]
+
+
 @pytest.mark.parametrize("frame", [b"", b"junk", b"\xff" * 40, (1 << 60).to_bytes(8, "little")])
 def test_bytes_that_are_no_record_are_wrong(frame):
     with pytest.raises(ValueError, match="not a record"):
@@ -258,15 +318,17 @@ def test_a_folder_may_hold_notebooks_folders_and_archives(tmp_path):
     (source / "cy" / ".ipynb_checkpoints" / "06-checkpoint.ipynb").write_bytes(RIGHT)
     for path in (source / "dora" / "work.zip", source / "eve.zip"):
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("folder/07.ipynb", RIGHT)
+            archive.writestr("week1/07.ipynb", RIGHT)
+            archive.writestr("week2/07.ipynb", RIGHT)
+            archive.writestr("inner.zip", b"stays closed")
     os.mkfifo(source / "pipe")
     assert names(collect(source, work)) == {
         "ann.ipynb": ["ann.ipynb"],
         "ben.docx": "no notebook (.ipynb): there is only .docx",
         "cy": ["deep/06.ipynb"],
-        "dora": ["work.zip/07.ipynb"],
+        "dora": ["work.zip/week1/07.ipynb", "work.zip/week2/07.ipynb"],
         "empty": "no notebook (.ipynb): there is nothing",
-        "eve.zip": ["eve.zip/07.ipynb"],
+        "eve.zip": ["eve.zip/week1/07.ipynb", "eve.zip/week2/07.ipynb"],
         "pipe": "neither a file nor a folder",
     }
 
@@ -306,10 +368,10 @@ def test_an_archive_cannot_reach_outside_or_swell(tmp_path, monkeypatch):
     monkeypatch.setattr(collecting, "LARGEST_ARCHIVE", 1_000)
     shutil.rmtree(work)
     work.mkdir()
-    with pytest.raises(CollectingError, match="unpacks to more than the limit"):
+    with pytest.raises(CollectingError, match=r"evil\.zip: it unpacks to more than the limit"):
         collect(path, work)
     monkeypatch.setattr(collecting, "MOST_FILES", 2)
-    with pytest.raises(CollectingError, match="more than 2 files"):
+    with pytest.raises(CollectingError, match="it holds more than 2 files"):
         collect(path, work)
 
 
@@ -326,8 +388,81 @@ def test_a_damaged_archive_is_the_problem_of_its_owner(tmp_path):
     (source / "c.ipynb").write_bytes(RIGHT)
     found = names(collect(source, work))
     assert found["c.ipynb"] == ["c.ipynb"]
-    assert "a.zip cannot be unpacked: Bad CRC" in found["a.zip"]
-    assert "b.zip cannot be unpacked: File is not a zip file" in found["b.zip"]
+    assert "a.zip: it cannot be unpacked: " in found["a.zip"]
+    assert found["b.zip"] == "b.zip: it cannot be unpacked: File is not a zip file"
+
+
+def test_an_archive_damaged_anywhere_costs_its_owner_alone(tmp_path):
+    source, random = tmp_path / "in", np.random.default_rng(0)
+    source.mkdir()
+    kinds = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    for number in range(120):
+        with zipfile.ZipFile(source / f"{number}.zip", "w", kinds[number % 4]) as archive:
+            archive.writestr("ü 06.ipynb", RIGHT)
+        data = bytearray((source / f"{number}.zip").read_bytes())
+        for place in random.integers(0, len(data), 3):
+            data[place] ^= int(random.integers(1, 256))
+        (source / f"{number}.zip").write_bytes(data)
+    found = collect(source, tmp_path)
+    assert len(found) == 120
+    assert sum(bool(item.problem) for item in found) > 60
+
+
+def test_an_archive_in_a_submission_has_a_limit_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST_INNER_ARCHIVE", 1_000)
+    (tmp_path / "in").mkdir()
+    with zipfile.ZipFile(tmp_path / "in" / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("06.ipynb", bytes(2_000))
+    (found,) = collect(tmp_path / "in", tmp_path)
+    assert found.problem == "a.zip: it unpacks to more than the limit"
+
+
+@pytest.mark.parametrize(
+    ("names", "is_class"),
+    [
+        (["06_exercise.ipynb", "07_mini_project.ipynb"], False),
+        (["ann_06.ipynb", "ben_06.ipynb"], True),
+        (["ann.ipynb", "ben.ipynb"], True),
+        (["06.ipynb", "helper.py"], False),
+        (["ann/06.ipynb", "ben/06.ipynb"], True),
+    ],
+)
+def test_a_folder_in_an_archive_is_a_class_or_one_learner(names, is_class):
+    folder = collecting.Submission("folder", dict.fromkeys(names, Path("x")))
+    assert collecting._holds_a_class(folder) is is_class
+
+
+def test_what_cannot_be_read_or_fails_in_any_other_way_costs_one_row(tmp_path, monkeypatch):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a", "b", "c"):
+        (source / f"{name}.ipynb").write_bytes(RIGHT)
+    real = Path.open
+
+    def guarded(self, *arguments, **settings):
+        if self.name == "b.ipynb":
+            raise PermissionError(13, "Permission denied")
+        return real(self, *arguments, **settings)
+
+    def fails(submission, *arguments):
+        assert submission.name != "c.ipynb", "on purpose"
+        return grading.Row(submission.name, checks=dict.fromkeys(PROJECT, grading.NOT_GRADED))
+
+    monkeypatch.setattr(Path, "open", guarded)
+    monkeypatch.setattr(grading, "_graded", fails)
+    monkeypatch.setattr(grading, "find_container", lambda: containment.Container("test", True))
+    rows = grading.grade(source, tmp_path / "out", lessons=["07"])
+    monkeypatch.undo()
+    assert [row.status.split(": on")[0] for row in rows] == [
+        "graded",
+        "graded",
+        "not graded: the grader failed: AssertionError",
+    ]
+    with (tmp_path / "out" / "scores.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+    monkeypatch.setattr(Path, "open", guarded)
+    found = collect(source, tmp_path)
+    assert found[1].problem == "b.ipynb cannot be read: Permission denied"
 
 
 def test_a_large_notebook_is_not_read(tmp_path):
@@ -395,7 +530,7 @@ def test_the_notebooks_of_a_lesson_are_told_by_their_number():
         "mine.ipynb",
         "2006_vae.ipynb",
     ]
-    assert grading._notebooks_of("06", names) == ["a/06_exercise (1).ipynb", "hw06.ipynb"]
+    assert grading._notebooks_of("06", names) == ["hw06.ipynb", "a/06_exercise (1).ipynb"]
     assert grading._notebooks_of("07", names) == ["hw06.ipynb", "mine.ipynb", "2006_vae.ipynb"]
     lessons = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
     assert lessons == list(grading.OTHER_LESSONS)
@@ -496,6 +631,8 @@ def test_what_can_not_be_asked_for_is_refused(tmp_path, monkeypatch, capsys):
         grading.grade(tmp_path, "out", lessons=["08"])
     with pytest.raises(ValueError, match="jobs must be 1 or more"):
         grading.grade(tmp_path, "out", jobs=0)
+    with pytest.raises(ValueError, match="seconds above 0"):
+        grading.grade(tmp_path, "out", seconds=float("inf"))
     with pytest.raises(ValueError, match="among the submissions"):
         grading.grade(tmp_path, tmp_path / "out")
     unsealed = containment.Container("limits alone", False)

@@ -5,6 +5,7 @@ Nothing in it is trusted: links are not followed, names are never used as paths,
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 LARGEST_FILE = 50 << 20  # bytes
-LARGEST_ARCHIVE = 2 << 30  # bytes of all files in one archive, unpacked
+LARGEST_ARCHIVE = 4 << 30  # bytes of all files in the archive of a class, unpacked
+LARGEST_INNER_ARCHIVE = 200 << 20  # and in that of one learner
+_numbers = itertools.count()
 MOST_FILES = 20_000  # in one archive, or in the folder of one learner
 # what systems and editors leave behind: no submission
 LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "__pycache__", "report.html")
@@ -54,7 +57,10 @@ def collect(source: str | Path, workplace: Path) -> list[Submission]:
     if source.is_dir():
         found = [_from_entry(entry, workplace) for entry in _entries(source)]
     elif zipfile.is_zipfile(source):
-        found = _from_archive(source, workplace)
+        try:
+            found = _from_archive(source, workplace)
+        except CollectingError as error:
+            raise CollectingError(f"{source.name}: {error}.") from None
     else:
         raise CollectingError(
             f"{source} is neither a folder nor a ZIP archive. Give the folder that holds the submissions, or the "
@@ -107,11 +113,17 @@ def _gather(submission: Submission, folder: str, prefix: str) -> None:
 
 
 def _add(submission: Submission, name: str, path: Path) -> None:
-    if path.stat().st_size > LARGEST_FILE:
+    try:
+        with path.open("rb"):
+            size = path.stat().st_size
+    except OSError as error:
         if name.lower().endswith(".ipynb"):
-            submission.problem = _too_large(name)
+            submission.problem = f"{name} cannot be read: {error.strerror}"
         return
-    submission.files[name] = path
+    if size <= LARGEST_FILE:
+        submission.files[name] = path
+    elif name.lower().endswith(".ipynb"):
+        submission.problem = _too_large(name)
 
 
 def _too_large(name: str) -> str:
@@ -119,20 +131,20 @@ def _too_large(name: str) -> str:
 
 
 def _opened(submission: Submission, workplace: Path) -> Submission:
-    """Where there is no notebook but archives, what these hold."""
+    """Where there is no notebook but archives, what these hold; archives inside them stay closed."""
     if not submission.notebooks and not submission.problem:
         for name in [name for name in submission.files if name.lower().endswith(".zip")]:
             archive = submission.files.pop(name)
             try:
-                for part in _from_archive(archive, workplace):
-                    submission.files |= {
-                        f"{name}/{path}": file for path, file in part.files.items()
-                    }
-                    submission.problem = submission.problem or part.problem
+                for inner, path in _unpacked(archive, workplace, LARGEST_INNER_ARCHIVE):
+                    if path is None:
+                        submission.problem = _too_large(inner)
+                    else:
+                        submission.files[f"{name}/{inner}"] = path
             except CollectingError as error:
-                submission.problem = str(error)
+                submission.problem = f"{name}: {error}"
     if not submission.notebooks and not submission.problem:
-        kinds = sorted({Path(name).suffix or name for name in submission.files})
+        kinds = sorted({PurePosixPath(name).suffix or name for name in submission.files})
         held = f"only {', '.join(kinds[:5])}" if kinds else "nothing"
         submission.problem = f"no notebook (.ipynb): there is {held}"
     return submission
@@ -141,7 +153,7 @@ def _opened(submission: Submission, workplace: Path) -> Submission:
 def _from_archive(archive: Path, workplace: Path) -> list[Submission]:
     """What stands at the top of an archive; a single folder around it all is stepped into."""
     found: dict[str, Submission] = {}
-    for name, path in _unpacked(archive, workplace):
+    for name, path in _unpacked(archive, workplace, LARGEST_ARCHIVE):
         top, _, rest = name.partition("/")
         submission = found.setdefault(top, Submission(top))
         if path is None:
@@ -150,24 +162,31 @@ def _from_archive(archive: Path, workplace: Path) -> list[Submission]:
             submission.files[rest or top] = path
     if len(found) == 1:
         (only,) = found.values()
-        inner = {name.partition("/")[0] for name in only.files}
-        if all("/" in name for name in only.files) or len(only.notebooks) > 1:
-            parts = {top: Submission(top) for top in inner}
+        if _holds_a_class(only):
+            found = {}
             for name, path in only.files.items():
                 top, _, rest = name.partition("/")
-                parts[top].files[rest or top] = path
-            found = parts
+                found.setdefault(top, Submission(top)).files[rest or top] = path
     return [_opened(submission, workplace) for submission in found.values()]
 
 
-def _unpacked(archive: Path, workplace: Path) -> Iterator[tuple[str, Path | None]]:
+def _holds_a_class(folder: Submission) -> bool:
+    """Whether a folder is that of a class, and not of one learner with a notebook for each of several lessons."""
+    if all("/" in name for name in folder.files):
+        return True
+    numbers = [re.findall(r"(?<!\d)\d\d(?!\d)", name) for name in folder.notebooks]
+    lessons = {found[-1] for found in numbers if found}
+    return len(folder.notebooks) > 1 and len(lessons) < len(folder.notebooks)
+
+
+def _unpacked(archive: Path, workplace: Path, limit: int) -> Iterator[tuple[str, Path | None]]:
     """Each file of an archive under the name it has there, and where it was put: under a number, never that name."""
     total = 0
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
             if len(members) > MOST_FILES:
-                raise CollectingError(f"{archive.name} holds more than {MOST_FILES:,} files.")
+                raise CollectingError(f"it holds more than {MOST_FILES:,} files")
             for member in members:
                 parts = [p for p in re.split(r"[/\\]", member.filename) if p not in ("", ".")]
                 if not parts or any(map(_litter, (part for part in parts if part != ".."))):
@@ -175,16 +194,18 @@ def _unpacked(archive: Path, workplace: Path) -> Iterator[tuple[str, Path | None
                 if stat.S_ISLNK(member.external_attr >> 16):
                     continue
                 name = str(PurePosixPath(*parts))
-                target = workplace / f"{len(os.listdir(workplace)):06d}"
-                size = _copy_member(opened, member, target, LARGEST_ARCHIVE - total)
+                target = workplace / f"{next(_numbers):06d}"
+                size = _copy_member(opened, member, target, limit - total)
                 total += size
                 if size > LARGEST_FILE:
                     target.write_bytes(b"")
                     yield name, None
                 else:
                     yield name, target
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise CollectingError(f"{archive.name} cannot be unpacked: {error}") from None
+    except CollectingError:
+        raise
+    except Exception as error:  # what the decompressors raise on damaged data is of many kinds
+        raise CollectingError(f"it cannot be unpacked: {error}") from None
 
 
 def _copy_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int) -> int:
@@ -194,7 +215,7 @@ def _copy_member(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path,
         while chunk := packed.read(1 << 20):
             size += len(chunk)
             if size > left:
-                raise CollectingError("the archive unpacks to more than the limit")
+                raise CollectingError("it unpacks to more than the limit")
             if size > LARGEST_FILE:
                 break
             file.write(chunk)

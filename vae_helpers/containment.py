@@ -34,12 +34,19 @@ LIMITS = {
     "RLIMIT_DATA": MEMORY,
     "RLIMIT_FSIZE": 16 << 20,
     "RLIMIT_NPROC": PROCESSES,
-    "RLIMIT_NOFILE": 256,
+    "RLIMIT_NOFILE": 64,
     "RLIMIT_CORE": 0,
 }
 PROGRAM = "import sys; from vae_helpers.submission import main; main(sys.argv[1])"
 TRIAL = "import vae_helpers.submission"
 _slots = itertools.count()
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def stop_all() -> None:
+    """End every submission that is running, of whatever thread."""
+    for process in list(_running):
+        process.kill()
 
 
 @dataclass
@@ -174,9 +181,11 @@ def run_contained(
         )
     finally:
         os.close(writer)
+    _running.add(process)
     try:
         return _listen(process, reader, 3 + len(checks), seconds)
     finally:
+        _running.discard(process)
         _kill(process)
         os.close(reader)
 
@@ -193,7 +202,7 @@ def _spare_user() -> int | None:
 
 def _listen(process: subprocess.Popen[bytes], reader: int, expected: int, seconds: float) -> Sent:
     """Take frames until all that are expected have come, or the process ends, or goes past a limit."""
-    sent, buffer, total, looked = Sent(), bytearray(), 0, 0.0
+    sent, buffer, total, looked, closed = Sent(), bytearray(), 0, 0.0, False
     deadline = time.monotonic() + START_SECONDS
     os.set_blocking(reader, False)
     with selectors.DefaultSelector() as selector:
@@ -201,9 +210,12 @@ def _listen(process: subprocess.Popen[bytes], reader: int, expected: int, second
         while True:
             ended = process.poll() is not None
             data = b""
-            if selector.select(0 if ended else 0.1):
+            if closed:
+                time.sleep(0.05)
+            elif selector.select(0 if ended else 0.1):
                 with contextlib.suppress(BlockingIOError):
                     data = os.read(reader, 1 << 20)
+                    closed = not data
             buffer += data
             total += len(data)
             if total > SENT:
@@ -254,17 +266,12 @@ def _used(pid: int) -> tuple[int, int]:
     with contextlib.suppress(psutil.Error):
         root = psutil.Process(pid)
         processes = [root, *root.children(recursive=True)]
-    for exact in (
-        False,
-        True,
-    ):  # what forked processes share is counted once only in the slow, exact way
-        memory = 0
+    for exact in (False, True):
+        memory = 0  # what they share counts for each of them, but in the exact way, which is slow
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 info = process.memory_full_info() if exact else process.memory_info()
-                memory += (
-                    info.pss if hasattr(info, "pss") else info.rss - getattr(info, "shared", 0)
-                )
+                memory += getattr(info, "pss", info.rss)
         if memory <= TREE_MEMORY:
             break
     return len(processes), memory

@@ -57,7 +57,7 @@ def feedback_page(row: Row) -> str:
         f'<p class="score"><b>{row.score} of {total}</b> checks passed</p>',
     ]
     if row.status.startswith("not graded"):
-        parts.append(f"<p>{_text(row.status.capitalize())}.</p>")
+        parts.append(f"<p>{_text(row.status[0].upper() + row.status[1:])}.</p>")
         return _page(row.submission, "".join(parts))
     if row.notebook:
         parts.append(f'<p class="soft">Graded: {_text(row.notebook)}</p>')

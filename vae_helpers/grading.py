@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -21,7 +22,7 @@ from typing import Any
 
 from .checks import SOURCES
 from .collecting import Submission, collect, copy_for_one
-from .containment import Container, find_container, run_contained
+from .containment import Container, find_container, run_contained, stop_all
 from .grade_pages import class_page, feedback_page
 from .judging import Verdict, judge
 from .submission import unpack
@@ -38,6 +39,8 @@ OTHER_LESSONS = (
     *("05_vae_and_gan", "06_exercise", "07_mini_project"),
 )
 MOST_NOTEBOOKS = 6  # of one submission
+MOST_STOPPED = 3  # checks of one notebook; then the others are not tried
+NOT_GRADED = Verdict(False, False, None, "Not graded.")
 LARGEST_ARRAY = 2_000_000  # numbers; the largest that a right answer sends has 400,000
 
 
@@ -96,7 +99,7 @@ def grade(
     """
     checks = _checks_of(lessons)
     jobs = min(os.cpu_count() or 1, 8) if jobs is None else jobs
-    if jobs < 1 or not seconds > 0:
+    if jobs < 1 or not 0 < seconds < math.inf:
         raise ValueError(f"jobs must be 1 or more and seconds above 0, not {jobs} and {seconds}.")
     source, out = Path(submissions), Path(out)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
@@ -126,6 +129,7 @@ def grade(
                         progress(len(rows), len(found))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                stop_all()
                 raise
     rows.sort(key=lambda row: row.submission)
     _note_equal_files(rows)
@@ -145,7 +149,7 @@ def _checks_of(lessons: Sequence[str]) -> tuple[str, ...]:
 def _safe(name: str) -> str:
     """A file name for a submission: what can be read of its name, and a digest that no other name has."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower().removesuffix(".ipynb")).strip("-")[:60]
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return f"{plain or 'submission'}-{digest}"
 
 
@@ -156,13 +160,19 @@ def _grade_one(
     submission: Submission, out: Path, container: Container, checks: Sequence[str], seconds: float
 ) -> Row:
     """The row of a submission: kept from before, or graded now and kept."""
-    digest = _digest(submission, checks)
     kept = out / "records" / f"{_safe(submission.name)}.json"
-    row = _load(kept, digest)
-    if row is None:
-        row = _graded(submission, container, checks, seconds)
-        row.digest, row.answers = digest, _answers_digest(submission)
-        _write(kept, json.dumps(asdict(row), indent=1))
+    try:
+        digest = _digest(submission, checks)
+        row = _load(kept, digest)
+        if row is None:
+            row = _graded(submission, container, checks, seconds)
+            row.digest = digest
+            _write(kept, json.dumps(asdict(row), indent=1))
+    except Exception as error:  # whatever it is, the others are graded
+        row = Row(
+            submission.name, f"not graded: the grader failed: {type(error).__name__}: {error}"[:500]
+        )
+        row.checks = dict.fromkeys(checks, NOT_GRADED)
     return row
 
 
@@ -174,13 +184,6 @@ def _digest(submission: Submission, checks: Sequence[str]) -> str:
     hashed.update(submission.problem.encode("utf-8", "surrogateescape"))
     for name in sorted(submission.files):
         hashed.update(name.encode("utf-8", "surrogateescape") + b"\0")
-        hashed.update(hashlib.sha256(submission.files[name].read_bytes()).digest())
-    return hashed.hexdigest()
-
-
-def _answers_digest(submission: Submission) -> str:
-    hashed = hashlib.sha256()
-    for name in submission.notebooks:
         hashed.update(hashlib.sha256(submission.files[name].read_bytes()).digest())
     return hashed.hexdigest()
 
@@ -206,9 +209,12 @@ def _graded(
     statuses = []
     for lesson, names in LESSONS.items():
         asked = [name for name in names if name in checks]
-        found = _notebooks_of(lesson, submission.notebooks)[:MOST_NOTEBOOKS]
+        found = _notebooks_of(lesson, submission.notebooks)
         if not asked or submission.problem:
             continue
+        if len(found) > MOST_NOTEBOOKS:
+            row.notes.append(f"only {MOST_NOTEBOOKS} of {len(found)} notebooks were looked at")
+            del found[MOST_NOTEBOOKS:]
         attempts = [_attempt(submission, name, container, asked, seconds) for name in found]
         if not attempts:
             statuses.append(f"not graded: none of its notebooks is of lesson {lesson}")
@@ -217,6 +223,7 @@ def _graded(
         row.checks |= best.checks
         row.notes += best.notes
         row.notebook = ", ".join(filter(None, [row.notebook, best.notebook]))
+        row.answers += hashlib.sha256(submission.files[best.notebook].read_bytes()).hexdigest()
         statuses.append(best.status)
         if len(attempts) > 1:
             row.notes.append(f"of {len(attempts)} notebooks this one passed most: {best.notebook}")
@@ -224,14 +231,17 @@ def _graded(
         row.status = statuses[0]
     elif "stopped" in statuses:
         row.status = "stopped"
-    missing = Verdict(False, False, None, "Not graded.")
-    row.checks = {name: row.checks.get(name, missing) for name in checks}
+    row.checks = {name: row.checks.get(name, NOT_GRADED) for name in checks}
     return row
 
 
 def _notebooks_of(lesson: str, notebooks: Sequence[str]) -> list[str]:
     """Those with the lesson's number in their name; without any, those that are not named like a lesson."""
     names = {notebook: PurePosixPath(notebook).name for notebook in notebooks}
+    notebooks = [
+        n for n in notebooks if "solutions" not in PurePosixPath(n).parts
+    ]  # the course's own
+    notebooks.sort(key=lambda name: (len(name), name))  # copies get longer names
     numbered = [n for n in notebooks if re.search(rf"(?<!\d){lesson}(?!\d)", names[n])]
     return numbered or [n for n in notebooks if not names[n].startswith(OTHER_LESSONS)]
 
@@ -248,7 +258,7 @@ def _attempt(
     seconds: float,
 ) -> Row:
     """Grade one notebook. A check that does not come back is wrong, and the rest are probed in a new process."""
-    row, left, first = Row(submission.name, notebook=notebook), list(checks), True
+    row, left, first, stopped = Row(submission.name, notebook=notebook), list(checks), True, 0
     while left:
         seed = secrets.randbelow(1 << 31)
         with tempfile.TemporaryDirectory(prefix="vae-submission-") as name:
@@ -278,18 +288,27 @@ def _attempt(
         row.checks[left[0]] = Verdict(False, True, None, f"Your code was stopped: {reason}.")
         row.status = "stopped"
         left = left[1:]
+        stopped += 1
+        if stopped == MOST_STOPPED:
+            row.notes.append("after that many, the other checks were not tried")
+            break
     return row
 
 
 def _facts(frames: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """What was sent before any check (all of it believed only as text), and the records."""
+    """What was sent before any check (all of it believed only as text), and the records.
+
+    The first of these frames is sent before a line of the notebook has run, the second, of its errors, after.
+    """
     facts: dict[str, Any] = {}
-    for frame in frames[1:3]:
+    for frame, keys in zip(
+        frames[1:3], (("problem", "unreadable", "borrowed"), ("errors",)), strict=False
+    ):
         try:
             said = json.loads(frame)
         except (ValueError, RecursionError):
             continue
-        facts |= said if isinstance(said, dict) else {}
+        facts |= {key: said[key] for key in keys if isinstance(said, dict) and key in said}
     for key in ("unreadable", "borrowed", "errors"):
         texts = facts.get(key)
         facts[key] = [str(text)[:300] for text in texts[:20]] if isinstance(texts, list) else []
@@ -316,7 +335,7 @@ def _verdict(check: str, frame: bytes, seed: int, borrowed: bool) -> Verdict:
         sizes = [value.size for value in record.values() if not isinstance(value, str)]
         if max(sizes, default=0) > LARGEST_ARRAY:
             raise ValueError("an array is larger than any right answer")
-    except ValueError as error:
+    except Exception as error:  # whatever it is
         return Verdict(False, True, None, f"What it sent cannot be read: {error}."[:300])
     if borrowed or "borrowed" in record:
         return Verdict(False, True, None, BORROWED)

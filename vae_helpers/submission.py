@@ -13,13 +13,13 @@ import dis
 import json
 import linecache
 import os
-import re
 import struct
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import CodeType
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 
@@ -27,8 +27,8 @@ from .checks import OURS, SOURCES, refused
 from .probing import Record, probe
 
 KEPT_MAGICS = ("time", "timeit", "capture", "prun")  # what they run is Python of this notebook
-MAGIC = re.compile(r"^\s*[%!?]|=\s*[%!]|\?\s*$", re.M)
 GLOBAL_READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+HOLDS_ANSWERS = tuple(f"vae_helpers.{name}" for name in ("answers", "models", "objectives"))
 PYTHON = ("python", "ipython", "python3", "")
 
 
@@ -97,7 +97,11 @@ class Notebook:
         self.unreadable: list[str] = []
         for number, source in enumerate(sources, 1):
             filename = f"cell {number}"
-            text = _without_magics(source)
+            text = _without_cell_magic(source)
+            try:
+                ast.parse(text)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                text = _as_python(text)
             linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
             try:
                 body = ast.parse(text, filename).body
@@ -105,7 +109,7 @@ class Notebook:
                 line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
                 self.unreadable.append(f"code cell {number}{line}: {getattr(error, 'msg', error)}")
                 continue
-            self.statements += [(filename, node) for node in body if _can_define(node)]
+            self.statements += [(filename, node) for node in _pruned(body) if _makes(node)]
         self.defined = sorted({name for _, node in self.statements for name in _makes(node)})
 
     def needed(self, *names: str, without: Collection[str] = ()) -> list[tuple[str, ast.stmt]]:
@@ -132,6 +136,10 @@ class Notebook:
         The answers to other exercises that it calls are not looked into.
         """
         statements = self.needed(name, without={*OURS} - {name})
+        overwritten = [node for _, node in statements if _makes(node) == {name}][:-1]
+        left = [(cell, node) for cell, node in statements if node not in overwritten]
+        if not any(name in _mentions(node) for _, node in left):  # nothing has used it meanwhile
+            statements = left
         ours = {"vae_helpers"} | {
             alias.asname or alias.name.split(".")[0]
             for _, node in statements
@@ -140,15 +148,16 @@ class Notebook:
         return any(_takes_answer(node, ours) for _, node in statements)
 
 
-def _without_magics(source: str) -> str:
-    """A cell as Python: what IPython alone understands becomes a call, which is no definition."""
+def _without_cell_magic(source: str) -> str:
+    """A cell without its `%%time` and the like; nothing of one in another language."""
     first, _, rest = source.lstrip().partition("\n")
-    if first.startswith("%%"):
-        if first[2:].split(" ")[0].strip() not in KEPT_MAGICS:
-            return ""
-        source = "\n" + rest
-    if not MAGIC.search(source):
+    if not first.startswith("%%"):
         return source
+    return "\n" + rest if first[2:].split(" ")[0].strip() in KEPT_MAGICS else ""
+
+
+def _as_python(source: str) -> str:
+    """A cell as IPython reads it: magics become calls, prompts and a common indent go."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
@@ -157,21 +166,35 @@ def _without_magics(source: str) -> str:
         return source
 
 
-def _can_define(node: ast.stmt) -> bool:
-    if isinstance(node, ast.If | ast.Try):
-        parts = [*node.body, *node.orelse, *getattr(node, "finalbody", [])]
-        parts += [item for handler in getattr(node, "handlers", []) for item in handler.body]
-        return all(isinstance(part, ast.Pass) or _can_define(part) for part in parts)
-    return isinstance(
-        node,
-        ast.Import
-        | ast.ImportFrom
-        | ast.FunctionDef
-        | ast.AsyncFunctionDef
-        | ast.ClassDef
-        | ast.Assign
-        | ast.AnnAssign,
-    )
+DEFINITIONS = (
+    *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+    *(ast.Assign, ast.AnnAssign, ast.AugAssign),
+)
+BLOCKS = (ast.If, ast.Try, ast.With)
+
+
+def _pruned(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Of these statements what defines something; an `if`, `try` or `with` around a definition stays."""
+    kept: list[ast.stmt] = []
+    for node in body:
+        if isinstance(node, ast.With) and "if_written" in ast.dump(node.items[0].context_expr):
+            continue  # a step of the lesson that trains or draws
+        if isinstance(node, BLOCKS):
+            parts = [node, *getattr(node, "handlers", [])]
+            for part in parts:
+                for name in ("body", "orelse", "finalbody"):
+                    inner = getattr(part, name, None)
+                    if inner:
+                        setattr(part, name, _pruned(inner) or [ast.Pass(**_place(inner[0]))])
+            if any(_makes(part) for part in parts):
+                kept.append(node)
+        elif isinstance(node, (*DEFINITIONS, ast.Raise)):
+            kept.append(node)
+    return kept
+
+
+def _place(node: ast.stmt) -> dict[str, int]:
+    return {"lineno": node.lineno, "col_offset": node.col_offset}
 
 
 def _makes(node: ast.AST) -> set[str]:
@@ -180,11 +203,11 @@ def _makes(node: ast.AST) -> set[str]:
         return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
-    if isinstance(node, ast.If | ast.Try):
+    if isinstance(node, BLOCKS):
         return set().union(*(_makes(part) for part in ast.iter_child_nodes(node)))
     if isinstance(node, ast.ExceptHandler):
         return set().union(*(_makes(part) for part in node.body))
-    if isinstance(node, ast.Assign | ast.AnnAssign):
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return set().union(*map(_roots, targets))
     return set()
@@ -223,7 +246,8 @@ def _takes_answer(node: ast.AST, course: set[str]) -> bool:
     for part in ast.walk(node):
         if isinstance(part, ast.ImportFrom) and (part.module or "").startswith("vae_helpers"):
             named = {alias.name for alias in part.names}
-            if part.module == "vae_helpers.answers" or named & {*OURS, "answers"}:
+            everything = "*" in named and part.module in HOLDS_ANSWERS
+            if part.module == "vae_helpers.answers" or everything or named & {*OURS, "answers"}:
                 return True
         elif isinstance(part, ast.Import):
             if any(alias.name == "vae_helpers.answers" for alias in part.names):
@@ -237,17 +261,24 @@ def _takes_answer(node: ast.AST, course: set[str]) -> bool:
 
 
 def run_definitions(statements: Sequence[tuple[str, ast.stmt]], space: dict[str, Any]) -> list[str]:
-    """Run statements in their order; what lacks a name waits for the others. Gives back what went wrong."""
-    waiting, errors = list(statements), dict[str, str]()
+    """Run statements in their order; what lacks a name waits for the others. Gives back what went wrong.
+
+    One that had to wait does not overwrite what a later one has made meanwhile.
+    """
+    waiting, errors, made = list(enumerate(statements)), dict[str, str](), dict[str, int]()
     while waiting:
         errors, later = {}, []
-        for filename, node in waiting:
+        for index, (filename, node) in waiting:
+            names = _makes(node)
+            if any(made.get(name, -1) > index for name in names):
+                continue
             try:
                 exec(compile(ast.Module([node], []), filename, "exec"), space)
+                made |= dict.fromkeys(names, index)
             except BaseException as error:
                 where = f"{filename.replace('cell', 'code cell')}, line {node.lineno}"
                 errors[where] = f"{where}: {type(error).__name__}: {error}"[:300]
-                later.append((filename, node))
+                later.append((index, (filename, node)))
         if len(later) == len(waiting):
             break
         waiting = later
@@ -282,7 +313,7 @@ def unpack(data: bytes) -> Record:
     try:
         arrays = load(data)
         (length,) = struct.unpack("<Q", data[:8])
-        strings = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        strings = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
     except (SafetensorError, struct.error, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"not a record: {error}") from None
     return {**arrays, **{str(key): str(value) for key, value in strings.items()}}
@@ -315,7 +346,12 @@ def main(argument: str) -> None:
     if notebook is None:
         os._exit(0)
     sys.path.append(str(Path(job["notebook"]).parent))
-    space: dict[str, Any] = {"__name__": "__main__"}
+    # what IPython puts there does nothing here
+    space: dict[str, Any] = {
+        "__name__": "__main__",
+        "display": MagicMock(),
+        "get_ipython": MagicMock(),
+    }
     wanted = {SOURCES.get(name, name).split(".")[0] for name in job["checks"]}
     errors = run_definitions(notebook.needed(*wanted), space)
     send(json.dumps({"errors": errors}).encode())
