@@ -177,7 +177,14 @@ def test_a_folder_of_another_training_is_left_alone(tmp_path, capsys):
     assert os.listdir(tmp_path) == ["training.json"]
 
 
-def test_a_gan_refuses_several_processes(tmp_path):
-    done = run(TORCHRUN, tmp_path, "--model", "gan", "--epochs", "1", check=False)
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model", "gan"], "A GAN is trained in one process"),
+        (["--batch-size", "1"], "Each of the 2 processes needs an image of every batch"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused(tmp_path, options, said):
+    done = run(TORCHRUN, tmp_path, "--epochs", "1", *options, check=False)
     assert done.returncode != 0
-    assert "A GAN is trained in one process" in done.stderr
+    assert said in done.stderr

@@ -97,6 +97,10 @@ def fit(
     place = _choose_device(device, model)
     model.to(place)
     x = goal.prepare(train_x).to(place)
+    if min(batch_size, len(x)) < processes.count():
+        raise ValueError(
+            f"Each of the {processes.count()} processes needs an image of every batch: make the batch larger."
+        )
     held_out = goal.prepare(test_x).to(place) if test_x is not None else None
     y = _check_labels(labels, x, place)
     held_out_y = _check_test_labels(labels, test_labels, held_out, place)
