@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -152,7 +153,7 @@ class Learner:
             answer = await self._fetch(f"/hub/spawn/{self.name}")
             if answer.effective_url.startswith(f"{self.hub.url}/user/{self.name}/"):
                 return
-            await _sleep(0.5)
+            await asyncio.sleep(0.5)
         raise RuntimeError(f"The server of {self.name} did not start.")
 
     async def run(self, cells: list[str], folder: str = "notebooks") -> None:
@@ -179,12 +180,6 @@ class Learner:
             socket.close()
             while await socket.read_message() is not None:
                 pass  # until it is closed on both sides
-
-
-async def _sleep(seconds: float) -> None:
-    import asyncio
-
-    await asyncio.sleep(seconds)
 
 
 def _execute(code: str) -> dict[str, Any]:

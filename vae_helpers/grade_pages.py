@@ -33,7 +33,6 @@ th, td { text-align: left; padding: .3em .6em; border-bottom: 1px solid var(--li
 .bar i { display: block; height: 100% }
 """
 _T = TypeVar("_T")
-SIGNS = {"right": "✓", "wrong": "✗", "not attempted": "○"}
 
 
 def _page(title: str, body: str) -> str:
@@ -50,7 +49,7 @@ def _text(text: str) -> str:
 
 
 def feedback_page(row: Row) -> str:
-    """What one learner gets to read: for each check the words of the notebook, and a first hint where it failed."""
+    """What one learner gets to read: the words of the notebook, and a hint where a mistake has no name."""
     total = len(row.checks)
     parts = [
         f"<h1>{_text(row.submission)}</h1>",
@@ -72,7 +71,7 @@ def feedback_page(row: Row) -> str:
         ):  # a mistake with a name says what to change
             said.append(f'<p class="soft">A hint: {code_in_html(HINTS[name][0])}</p>')
         parts.append(
-            f'<section style="--mark: {MARKS[status][1]}"><h2>{SIGNS[status]} {name}: {status}{bug}</h2>'
+            f'<section style="--mark: {MARKS[status][1]}"><h2>{MARKS[status][0]} {name}: {status}{bug}</h2>'
             f"{''.join(said)}</section>"
         )
     return _page(row.submission, "".join(parts))
@@ -111,7 +110,7 @@ def _exercises(rows: Sequence[Row], checks: Sequence[str]) -> str:
         lines.append(
             f'<tr><th scope="row">{name}</th>{numbers}<td><span class="bar" aria-hidden="true">{bar}</span></td></tr>'
         )
-    heads = "".join(f'<th scope="col">{SIGNS[status]} {status}</th>' for status in MARKS)
+    heads = "".join(f'<th scope="col">{MARKS[status][0]} {status}</th>' for status in MARKS)
     return (
         f'<div class="wide"><table><thead><tr><th scope="col">exercise</th>{heads}'
         f'<th scope="col">share</th></tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
@@ -161,7 +160,7 @@ def _submissions(rows: Sequence[Row], checks: Sequence[str]) -> str:
     lines = []
     for row in rows:
         found = [row.checks[name].status for name in checks]
-        cells = "".join(f'<td title="{status}">{SIGNS[status]}</td>' for status in found)
+        cells = "".join(f'<td title="{status}">{MARKS[status][0]}</td>' for status in found)
         if row.status.startswith("not graded"):
             cells = "<td>–</td>" * len(checks)
         notes = "; ".join([row.status] * (row.status != "graded") + row.notes + row.for_teacher)
