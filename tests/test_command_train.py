@@ -117,6 +117,30 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     assert one["train"]["loss"] == pytest.approx(two["train"]["loss"], rel=1e-5)
 
 
+LEFT_OVER = """
+import os, sys
+from vae_helpers.__main__ import main
+assert main(["train", "--epochs", "1", "--batch-size", "5000", "--out", sys.argv[1]]) == 0
+for thread in os.listdir("/proc/self/task"):
+    with open(f"/proc/self/task/{thread}/comm") as name:
+        print(name.read().strip())
+"""
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="reads the threads' names in /proc"
+)
+def test_no_thread_of_the_process_group_outlives_it(tmp_path):
+    """One that does can crash the interpreter as it ends, once in many times."""
+    program = tmp_path / "program.py"
+    program.write_text(LEFT_OVER)
+    command = [*TORCHRUN[:3], "--standalone", "--nproc-per-node=1", str(program), tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "python" in done.stdout  # the main thread
+    assert "gloo" not in done.stdout, done.stdout
+
+
 def test_two_processes_draw_noise_of_their_own_and_reach_the_same_loss(tmp_path):
     for name, command in (("one", COMMAND), ("two", TORCHRUN)):
         run(command, tmp_path / name, "--epochs", "2")

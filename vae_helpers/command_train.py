@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from collections.abc import Iterator
@@ -130,6 +131,9 @@ def _joined(device: str) -> Iterator[str]:
     place = f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" else device
     if device == "cuda":
         torch.cuda.set_device(place)
+    # An optimiser imports this later, and its default arguments would then hold the group, and with it the group's
+    # threads, to the end of the interpreter, which they can crash.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield place
