@@ -21,6 +21,7 @@ from typing import Any
 
 import record
 import torch
+from pytorch_optimizer import SOAP
 from torch import Tensor, nn
 
 from vae_helpers import VAE, active_units, importance_weighted_bound, load_images
@@ -33,16 +34,18 @@ class Settings:
 
     k: int = 1
     epochs: int = 100
-    batch_size: int = 200
-    lr: float = 2e-3
-    warm_up_epochs: float = 1.0
-    adam_eps: float = 1e-6
+    batch_size: int = 800
+    lr: float = 1e-2
+    warm_up_epochs: float = 4.0
+    beta2: float = 0.98
+    precondition_frequency: int = 20
     seed: int = 0
 
 
-# First guesses, to be chosen with --hold-out 5000, never on the test images.
+# Chosen on the last 5,000 training images, in trainings of 120 s (nats, k = 100): Adam, batch 200, lr 4e-3: 93.8; SOAP,
+# batch 400, lr 4e-3, 8e-3, 1.6e-2: 93.9, 92.2, 92.3; batch 250, lr 8e-3: 93.6; batch 800, lr 1.2e-2: 91.7.
 ROWS = {
-    "vae_k1": Settings(epochs=1_000),
+    "vae_k1": Settings(epochs=800),
     "vae_k1_100_epochs": Settings(),
     "iwae_k5_100_epochs": Settings(k=5),
     "iwae_k50_100_epochs": Settings(k=50),
@@ -105,8 +108,14 @@ def train(
     torch.manual_seed(settings.seed)
     model = Network()
     start_at_the_mean(model, x)
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=settings.lr, eps=settings.adam_eps, fused=True
+    # Adam in the eigenbasis of each weight matrix's gradients, on the sides of at most 300 (Vyas et al. 2024).
+    optimizer = SOAP(
+        model.parameters(),
+        lr=settings.lr,
+        betas=(0.95, settings.beta2),
+        weight_decay=0.0,
+        precondition_frequency=settings.precondition_frequency,
+        max_precondition_dim=300,
     )
     done: dict[str, Any] = {"epoch": 0, "seconds": 0.0, "loss": []}
     if checkpoint.exists():

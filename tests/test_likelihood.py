@@ -9,6 +9,7 @@ import torch
 from vae_helpers.objectives import _decodes_from_logits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+pytest.importorskip("pytorch_optimizer", reason="an extra of developers, `dev`, has SOAP")
 import likelihood  # isort: skip
 
 
