@@ -36,6 +36,7 @@ OURS = {
     "prior_grid": answers.prior_grid,
     "principal_plane": answers.principal_plane,
     "walk": answers.walk,
+    "importance_weighted": answers.importance_weighted,
 }
 
 
@@ -98,6 +99,7 @@ WITH_NUMBERS = (
     "loss_function",
     "principal_plane",
     "walk",
+    "importance_weighted",
 )  # the right numbers follow from the inputs; the other checks compare an answer with itself
 
 
@@ -346,6 +348,7 @@ def test_no_check_shows_the_solution_before_it_is_asked_for():
         "kl_divergence",
         "reconstruction_loss",
         "loss_function",
+        "importance_weighted",
     ):
         body = [line for line in solution_lines(name) if not line.startswith(("def ", "class "))]
         assert body

@@ -27,6 +27,11 @@ SOURCES = {name: f"VAE.{name}" for name in ("encode", "decode", "reparameterize"
 MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "not attempted": ("○", "#7F7F7F")}
 
 
+def holder_of(name: str) -> str:
+    """The function or class that holds the answer to this check."""
+    return SOURCES.get(name, name).split(".")[0]
+
+
 @dataclass(frozen=True)
 class Result(Verdict):
     """What a check found. `diagnosis` names a mistake of the bug zoo, where it is one; True if it passed."""
@@ -175,7 +180,8 @@ class Checks:
         self.encode, self.decode, self.reparameterize = map(Check, NAMES[:3])
         self.kl_divergence, self.reconstruction_loss, self.loss_function = map(Check, NAMES[3:6])
         self.training_step, self.vae = map(Check, NAMES[6:8])
-        self.prior_grid, self.principal_plane, self.walk = map(Check, NAMES[8:])
+        self.prior_grid, self.principal_plane, self.walk = map(Check, NAMES[8:11])
+        self.importance_weighted = Check(NAMES[11])
         self._missing: set[str] = set()
 
     def __getattr__(self, name: str) -> Check:

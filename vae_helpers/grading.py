@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .checks import SOURCES
+from .checks import holder_of
 from .collecting import Submission, collect, copy_for_one
 from .containment import Container, find_container, run_contained, stop_all
 from .grade_pages import class_page, feedback_page
@@ -36,7 +36,7 @@ LESSONS = {
 }
 OTHER_LESSONS = (
     *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
-    *("05_vae_and_gan", "06_exercise", "07_mini_project"),
+    *("05_vae_and_gan", "06_exercise", "07_mini_project", "08_how_good_is_it"),
 )
 MOST_NOTEBOOKS = 6  # of one submission
 MOST_STOPPED = 3  # checks of one notebook; then the others are not tried
@@ -340,7 +340,7 @@ def _verdict(check: str, frame: bytes, seed: int, borrowed: bool) -> Verdict:
     if borrowed or "borrowed" in record:
         return Verdict(False, True, None, BORROWED)
     if "missing" in record:
-        target = SOURCES.get(check, check).split(".")[0]
+        target = holder_of(check)
         near = str(record["missing"])
         message = f"Not attempted: the notebook defines no `{target}`."
         if near == "broken":

@@ -1112,6 +1112,47 @@ def _walk(points: Array, steps: int) -> Array:
     return np.stack([np.interp(position, numbers, column) for column in points.T], axis=1)
 
 
+# --- the importance-weighted bound ----------------------------------------------------------------
+
+
+def _judge_weights(record: Record, given: Mapping[str, Array]) -> str:
+    got: dict[str, Array] = {}
+    for batch in ("near", "far"):
+        _usable(record, batch, "importance_weighted(log_w)")
+        got[batch] = np.asarray(record[batch])
+        codes, images = given[batch].shape
+        seen = f"For {codes} codes and {images} images the result has the shape {_tuple(got[batch].shape)}."
+        if got[batch].shape == (codes,):
+            raise _wrong("bound-wrong-axis", seen)
+        if got[batch].shape != (images,):
+            raise _wrong("wrong-shape", f"{seen} It must be ({images},).")
+    _check_inputs_kept(record)
+    log_w = given["near"]
+    summed = np.log(np.exp(log_w).sum(axis=0))
+    right = summed - np.log(len(log_w))
+    seen = f"For the log-weights {_list(log_w[:, 0])}, … you give {got['near'][0]:.3g}; the bound is {right[0]:.3g}."
+    mistakes = {
+        "bound-mean-of-logs": log_w.mean(axis=0),
+        "bound-codes-not-counted": summed,
+        "bound-best-code": log_w.max(axis=0),
+        "bound-sign": -right,
+        "bound-no-logarithm": np.exp(right),
+    }
+    for name, wrong in mistakes.items():
+        if _close(got["near"], wrong):
+            raise _wrong(name, seen)
+    if not _close(got["near"], right):
+        raise _Stop(
+            f"{seen} This is none of the mistakes that the course knows: try it by hand for two codes."
+        )
+    far = given["far"]
+    top = far.max(axis=0)
+    if not _close(got["far"] - top, np.log(np.exp(far - top).mean(axis=0)), 1e-2):
+        raise _wrong("bound-underflow", f"For log-weights near −900 you give {_list(got['far'])}.")
+    _check_graph(record, ["near", "far"])
+    return ""
+
+
 _JUDGES: dict[str, Callable[[Record, Mapping[str, Array]], str]] = {
     "encode": _judge_encode,
     "decode": _judge_decode,
@@ -1124,4 +1165,5 @@ _JUDGES: dict[str, Callable[[Record, Mapping[str, Array]], str]] = {
     "prior_grid": _judge_grid,
     "principal_plane": _judge_plane,
     "walk": _judge_walk,
+    "importance_weighted": _judge_weights,
 }

@@ -123,6 +123,14 @@ def _project_inputs(g: torch.Generator) -> Inputs:
     }
 
 
+def _weights_inputs(g: torch.Generator) -> Inputs:
+    """Log-weights of several codes for several images: moderate ones, and ones whose exponential is 0."""
+    return {
+        "near": 2 * torch.randn(7, 4, generator=g, dtype=torch.float64),
+        "far": 2 * torch.randn(6, 3, generator=g, dtype=torch.float64) - 900,
+    }
+
+
 _INPUTS: dict[str, Callable[[torch.Generator], Inputs]] = {
     "encode": _image_inputs,
     "decode": _image_inputs,
@@ -135,6 +143,7 @@ _INPUTS: dict[str, Callable[[torch.Generator], Inputs]] = {
     "prior_grid": _project_inputs,
     "principal_plane": _project_inputs,
     "walk": _project_inputs,
+    "importance_weighted": _weights_inputs,
 }
 NAMES = tuple(_INPUTS)
 
@@ -597,6 +606,11 @@ def _probe_walk(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) 
         _note_change(record, points, given["points"])
 
 
+def _probe_weights(record: Record, answer: Any, given: Inputs, dtype: torch.dtype) -> None:
+    for batch in ("near", "far"):
+        _call_tracked(record, batch, answer, given, batch)
+
+
 _PROBES: dict[str, Callable[[Record, Any, Inputs, torch.dtype], None]] = {
     "encode": _probe_encode,
     "decode": _probe_decode,
@@ -609,4 +623,5 @@ _PROBES: dict[str, Callable[[Record, Any, Inputs, torch.dtype], None]] = {
     "prior_grid": _probe_grid,
     "principal_plane": _probe_plane,
     "walk": _probe_walk,
+    "importance_weighted": _probe_weights,
 }

@@ -23,7 +23,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 
-from .checks import OURS, SOURCES, refused
+from .checks import OURS, holder_of, refused
 from .probing import Record, probe
 
 KEPT_MAGICS = ("time", "timeit", "capture", "prun")  # what they run is Python of this notebook
@@ -352,7 +352,7 @@ def main(argument: str) -> None:
         "display": MagicMock(),
         "get_ipython": MagicMock(),
     }
-    wanted = {SOURCES.get(name, name).split(".")[0] for name in job["checks"]}
+    wanted = {holder_of(name) for name in job["checks"]}
     errors = run_definitions(notebook.needed(*wanted), space)
     send(json.dumps({"errors": errors}).encode())
     for name in job["checks"]:
@@ -380,7 +380,7 @@ def _read(path: Path, checks: Sequence[str]) -> tuple[dict[str, Any], Notebook |
         notebook = Notebook(cells_of(path.read_bytes()))
     except UnreadableError as error:
         return {"problem": str(error)}, None
-    names = {name: SOURCES.get(name, name).split(".")[0] for name in checks}
+    names = {name: holder_of(name) for name in checks}
     return {
         "unreadable": notebook.unreadable[:20],
         "borrowed": [check for check, name in names.items() if notebook.borrowed(name)],
@@ -389,7 +389,7 @@ def _read(path: Path, checks: Sequence[str]) -> tuple[dict[str, Any], Notebook |
 
 def _probed(name: str, space: dict[str, Any], notebook: Notebook, seed: int) -> Record:
     """The record of one check; where there is nothing to call, it says so under `refused` or `missing`."""
-    target = SOURCES.get(name, name).split(".")[0]
+    target = holder_of(name)
     if target not in space:
         near = difflib.get_close_matches(target, notebook.defined, n=1)
         broken = target in notebook.defined

@@ -434,6 +434,37 @@ ZOO = {
         "The path goes straight from the first point to the last, past those between.",
         "Go from each point to the next.",
     ),
+    # the importance-weighted bound
+    "bound-mean-of-logs": Bug(
+        "The mean of the logarithms is an ELBO. However many codes you draw, it comes no nearer to log p(x).",
+        "Average the weights first, and take the logarithm last.",
+    ),
+    "bound-codes-not-counted": Bug(
+        "The weights are added up and not averaged, so the result grows by log k whatever the codes are, and can lie "
+        "above log p(x).",
+        "Ask what a sum has to be divided by to be a mean, and what that is in the logarithm.",
+    ),
+    "bound-best-code": Bug(
+        "This is the largest weight alone. The mean of the weights is what estimates p(x).",
+        "Let all codes of an image count.",
+    ),
+    "bound-wrong-axis": Bug(
+        "There is one number for each code. Different images must not be mixed.",
+        "Average over the codes of each image: check which axis is which.",
+    ),
+    "bound-sign": Bug(
+        "The sign is turned: this is a loss, and the exercise asks for the bound.",
+        "Turn the sign of the result.",
+    ),
+    "bound-no-logarithm": Bug(
+        "This is the mean weight, an estimate of p(x). Asked for is its logarithm, in nats.",
+        "Take the logarithm of the mean, without ever leaving the logarithms.",
+    ),
+    "bound-underflow": Bug(
+        "The exponential of such a number is 0 on a computer, and its logarithm −∞. Images of 784 pixels have "
+        "log-weights like these.",
+        "PyTorch has a function for the logarithm of a sum of exponentials that avoids this.",
+    ),
 }
 
 # What Python and PyTorch say when something classic went wrong, and what it means.
@@ -581,5 +612,10 @@ HINTS = {
         "At the position 1.25 you are a quarter of the way from point 1 to point 2.",
         "Split each position into its whole part and the rest, and mix the two neighbouring points. At the very "
         "end there is no next point: clamp the whole part.",
+    ),
+    "importance_weighted": (
+        "What is averaged are the weights themselves, and you are given their logarithms.",
+        "The logarithm of a mean over k is the logarithm of a sum, less log k.",
+        "torch.logsumexp(log_w, dim=0) adds the weights of each image, and gives the logarithm of the sum.",
     ),
 }

@@ -1,5 +1,7 @@
 """Right answers to the exercises, written in other ways than the course writes them; some differ, and are right."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -23,7 +25,7 @@ def right(check, note=""):
 
 for name in ("reconstruction_loss", "kl_divergence", "loss_function", "training_step"):
     right(name)(getattr(answers, name))
-for name in ("prior_grid", "principal_plane", "walk"):
+for name in ("prior_grid", "principal_plane", "walk", "importance_weighted"):
     right(name)(getattr(answers, name))
 for name in ("encode", "decode", "reparameterize", "vae"):
     right(name)(VAE)
@@ -477,3 +479,22 @@ def step_returns_mean(model, optimizer, x):
     loss.backward()
     optimizer.step()
     return loss.item() / len(x)
+
+
+@right("importance_weighted")
+def bound_with_the_top_taken_out(log_w):
+    top = log_w.amax(dim=0)
+    return top + (log_w - top).exp().mean(dim=0).log()
+
+
+@right("importance_weighted")
+def bound_in_a_loop(log_w):
+    total = log_w[0]
+    for row in log_w[1:]:
+        total = torch.logaddexp(total, row)
+    return total - torch.tensor(float(len(log_w))).log()
+
+
+@right("importance_weighted")
+def bound_by_shifted_logs(log_w):
+    return (log_w - math.log(log_w.shape[0])).logsumexp(dim=0)

@@ -1201,3 +1201,63 @@ def z_softplus_for_variance(mu, logvar):
 @wrong("reparameterize", "std-sign")
 def z_precision_for_std(mu, logvar):
     return mu + torch.exp(-logvar) * torch.randn_like(mu)
+
+
+# --- the importance-weighted bound ----------------------------------------------------------------
+
+
+@wrong("importance_weighted", "bound-mean-of-logs")
+def bound_as_mean_of_logs(log_w):
+    return log_w.mean(dim=0)
+
+
+@wrong("importance_weighted", "bound-codes-not-counted")
+def bound_as_a_sum(log_w):
+    return log_w.logsumexp(0)
+
+
+@wrong("importance_weighted", "bound-best-code")
+def bound_of_the_best_code(log_w):
+    return log_w.max(dim=0).values
+
+
+@wrong("importance_weighted", "bound-wrong-axis")
+def bound_over_images(log_w):
+    return log_w.logsumexp(1) - math.log(log_w.shape[1])
+
+
+@wrong("importance_weighted", "bound-sign")
+def bound_as_a_loss(log_w):
+    return math.log(len(log_w)) - log_w.logsumexp(0)
+
+
+@wrong("importance_weighted", "bound-no-logarithm")
+def bound_not_logged(log_w):
+    return log_w.exp().mean(dim=0)
+
+
+@wrong("importance_weighted", "bound-underflow")
+def bound_through_exponentials(log_w):
+    return log_w.exp().mean(dim=0).log()
+
+
+@wrong("importance_weighted", "wrong-shape")
+def bound_of_all_images(log_w):
+    return (log_w.logsumexp(0) - math.log(len(log_w))).mean()
+
+
+@wrong("importance_weighted", "loss-without-gradient")
+def bound_detached(log_w):
+    return torch.logsumexp(log_w.detach(), dim=0) - math.log(len(log_w))
+
+
+@wrong("importance_weighted", "inputs-changed")
+def bound_in_place(log_w):
+    with torch.no_grad():
+        log_w -= math.log(len(log_w))
+    return log_w.logsumexp(0)
+
+
+@wrong("importance_weighted", "nothing-returned")
+def bound_forgotten(log_w):
+    log_w.logsumexp(0)
