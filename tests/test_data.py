@@ -1,4 +1,4 @@
-"""The embedded images, and the full sets: in every layout, downloaded from a server on this machine, and damaged."""
+"""The embedded data, and the full image sets: in every layout, downloaded from a server here, and damaged."""
 
 import gzip
 import hashlib
@@ -13,12 +13,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import embed_images
+import embed_texts
 import numpy as np
 import pytest
 import torch
 from torchvision import datasets
 
-from vae_helpers import data, load_benchmark, load_images
+from vae_helpers import data, load_benchmark, load_images, load_texts
 
 NAMES = ["mnist", "fashion-mnist"]
 
@@ -94,6 +95,64 @@ def test_damaged_embedded_images_are_never_loaded(damage, tmp_path, monkeypatch)
     with pytest.raises(OSError, match=re.escape(str(path))) as caught:
         load_images("mnist")
     assert "git checkout" in str(caught.value)
+
+
+# --- the embedded texts -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("surnames", (16_000, 2_000, 68_161)), ("molecules", (3_400, 400, 93))]
+)
+def test_the_embedded_texts(name, sizes):
+    texts = load_texts(name)
+    parts = (texts.train, texts.test, texts.others)
+    assert tuple(map(len, parts)) == sizes
+    assert len(set().union(*parts)) == sum(sizes)  # none of them twice
+    assert all(text.isascii() and text.strip() == text != "" for part in parts for text in part)
+    assert texts.name == name
+    assert "Licence: " in texts.source
+
+
+def test_surnames_are_of_capitals_and_drawn_alike():
+    names = load_texts("surnames")
+    every = [*names.train, *names.test, *names.others]
+    assert all(re.fullmatch("[A-Z]{3,10}", name) for name in every)
+    assert {"SMITH", "JOHNSON", "WILLIAMS"} <= set(every)
+    lengths = [np.mean([len(name) for name in part]) for part in (names.train, names.test)]
+    assert abs(lengths[0] - lengths[1]) < 0.15
+
+
+def test_size_of_the_embedded_texts():
+    files = [data.EMBEDDED / entry["file"] for entry in data._index("texts.json").values()]
+    assert sum(path.stat().st_size for path in files) <= 1_000_000
+
+
+def test_an_unknown_text():
+    with pytest.raises(ValueError, match="Did you mean 'surnames'"):
+        load_texts("surname")
+
+
+def test_damaged_texts_are_never_loaded(tmp_path, monkeypatch):
+    shutil.copytree(data.EMBEDDED, tmp_path / "embedded")
+    monkeypatch.setattr(data, "EMBEDDED", tmp_path / "embedded")
+    path = tmp_path / "embedded" / "surnames.zlib"
+    path.write_bytes(zlib.compress(zlib.decompress(path.read_bytes()).replace(b"SMITH", b"SMYTH")))
+    with pytest.raises(OSError, match=re.escape(str(path))):
+        load_texts("surnames")
+
+
+def test_the_tool_builds_what_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(embed_texts, "EMBEDDED", tmp_path)
+    names = load_texts("surnames")
+    entry = embed_texts.build("surnames", {*names.others, *names.test, *names.train})
+    assert entry == data._index("texts.json")["surnames"]
+    monkeypatch.setattr(data, "EMBEDDED", tmp_path)
+    assert data._payload(entry).decode().split("\n")[:16_000] == list(names.train)
+    with pytest.raises(ValueError, match="only 2 surnames"):
+        embed_texts.build("surnames", {"A", "B"})
+
+
+# --- the tool of the images ---------------------------------------------------------------------
 
 
 def test_the_tool_chooses_the_first_of_each_class():

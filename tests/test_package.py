@@ -174,7 +174,9 @@ def test_every_import_is_on_the_list():
     listed = set(requirements())
     dev = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = dev["optional-dependencies"]
-    listed_dev = {Requirement(r).name for extra in ("dev", "hub") for r in extras[extra]}
+    listed_dev = {
+        Requirement(r).name for extra in ("dev", "hub", "molecules") for r in extras[extra]
+    }
     for trees, allowed in (
         ([*MODULES.values(), *notebooks()], listed),
         (

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .checks import check as check
     from .data import ImageSet as ImageSet
+    from .data import TextSet as TextSet
     from .data import load_benchmark as load_benchmark
     from .data import load_images as load_images
+    from .data import load_texts as load_texts
     from .evaluation import LogLikelihood as LogLikelihood
     from .evaluation import active_units as active_units
     from .evaluation import class_coverage as class_coverage
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "checks": ["check"],
-    "data": ["ImageSet", "load_benchmark", "load_images"],
+    "data": ["ImageSet", "TextSet", "load_benchmark", "load_images", "load_texts"],
     "evaluation": [
         "LogLikelihood",
         "active_units",

@@ -1,4 +1,4 @@
-"""The images of the course: a subset that is embedded, and the full sets through torchvision."""
+"""The data of the course: embedded images, surnames and molecules, and the full image sets through torchvision."""
 
 from __future__ import annotations
 
@@ -45,10 +45,24 @@ class ImageSet:
     source: str
 
 
+@dataclass(frozen=True)
+class TextSet:
+    """Strings for training and testing, and `others`: real ones of the same kind that are in neither.
+
+    `source` says where they came from, and under which licence.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    others: tuple[str, ...]
+    source: str
+
+
 @cache
-def _index() -> dict[str, Any]:
-    """What is known about each data set, as `tools/embed_images.py` wrote it."""
-    index: dict[str, Any] = json.loads((EMBEDDED / "index.json").read_text(encoding="utf-8"))
+def _index(file: str = "index.json") -> dict[str, Any]:
+    """What is known about each data set, as `tools/embed_images.py` (and `embed_texts.py`) wrote it."""
+    index: dict[str, Any] = json.loads((EMBEDDED / file).read_text(encoding="utf-8"))
     return index
 
 
@@ -66,7 +80,15 @@ def load_images(name: str, *, full: bool = False, root: str | Path | None = None
         ValueError: the name is unknown, or `root` is given without ``full=True``.
         OSError: a file is damaged, or a download failed (a second call goes on where it stopped).
     """
-    names = list(_index())
+    _check_name(name, list(_index()))
+    if not full:
+        if root is not None:
+            raise ValueError("`root` says where the full set is: use it together with full=True.")
+        return _load_embedded(name)
+    return _load_full(name, data_folder(root))
+
+
+def _check_name(name: str, names: list[str]) -> None:
     if name not in names:
         near = difflib.get_close_matches(
             str(name).lower().replace("_", "-"), names, n=1, cutoff=0.5
@@ -75,11 +97,25 @@ def load_images(name: str, *, full: bool = False, root: str | Path | None = None
         raise ValueError(
             f"There is no data set {name!r}.{hint} The course has {' and '.join(map(repr, names))}."
         )
-    if not full:
-        if root is not None:
-            raise ValueError("`root` says where the full set is: use it together with full=True.")
-        return _load_embedded(name)
-    return _load_full(name, data_folder(root))
+
+
+def load_texts(name: str) -> TextSet:
+    """Load a set of strings that comes with the course: 'surnames' or 'molecules'.
+
+    Surnames are in capitals, of 3 to 10 letters: 16,000 for training, 2,000 for testing, and 68,161 others.
+    Molecules are canonical SMILES without stereochemistry: 3,400 for training, 400 for testing, and 93 others.
+
+    Raises:
+        ValueError: the name is unknown.
+        OSError: the file is missing or damaged.
+    """
+    index = _index("texts.json")
+    _check_name(name, list(index))
+    entry = index[name]
+    strings = tuple(_payload(entry).decode("ascii").split("\n"))
+    train, test = entry["train"], entry["train"] + entry["test"]
+    source = f"{entry['attribution']} Licence: {entry['licence']}"
+    return TextSet(name, strings[:train], strings[train:test], strings[test:], source)
 
 
 def load_benchmark(name: str) -> dict[str, Any]:
@@ -106,20 +142,26 @@ def load_benchmark(name: str) -> dict[str, Any]:
     return result
 
 
-def _load_embedded(name: str) -> ImageSet:
-    entry = _index()[name]
+def _payload(entry: dict[str, Any]) -> bytes:
+    """What an embedded file holds, verified."""
     path = EMBEDDED / entry["file"]
     remedy = "Restore it with `git checkout -- vae_helpers/embedded`, or install the course again."
     try:
         payload = zlib.decompress(path.read_bytes())
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"The embedded images {path} are missing. {remedy}") from error
+        raise FileNotFoundError(f"The embedded data {path} are missing. {remedy}") from error
     except zlib.error as error:
-        raise OSError(f"The embedded images {path} are damaged. {remedy}") from error
+        raise OSError(f"The embedded data {path} are damaged. {remedy}") from error
     if hashlib.sha256(payload).hexdigest() != entry["sha256"]:
         raise OSError(
-            f"The embedded images {path} are not the ones this version of the course knows. {remedy}"
+            f"The embedded data {path} are not the ones this version of the course knows. {remedy}"
         )
+    return payload
+
+
+def _load_embedded(name: str) -> ImageSet:
+    entry = _index()[name]
+    payload = _payload(entry)
     n_train, n_test = entry["train"], entry["test"]
     pixels = (n_train + n_test) * 784
     images = _to_float(np.frombuffer(payload, np.uint8, count=pixels))
