@@ -85,8 +85,7 @@ def build(name: str, entries: set[str]) -> dict[str, Any]:
         raise ValueError(f"There are only {len(ordered)} {name}.")
     payload = "\n".join(ordered).encode()
     (EMBEDDED / f"{name}.zlib").write_bytes(zlib.compress(payload, 9))
-    found = {"file": f"{name}.zlib", "sha256": hashlib.sha256(payload).hexdigest()}
-    return found | {"count": len(ordered)} | about
+    return {"file": f"{name}.zlib", "sha256": hashlib.sha256(payload).hexdigest()} | about
 
 
 def main() -> None:
@@ -100,7 +99,7 @@ def main() -> None:
     (EMBEDDED / "texts.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     for name, entry in index.items():
         size = (EMBEDDED / entry["file"]).stat().st_size
-        print(f"{name}: {entry['count']:,} entries, {size / 1000:.0f} kB")
+        print(f"{name}: {size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
