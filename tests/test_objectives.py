@@ -244,7 +244,7 @@ def test_images_are_flattened():
         (lambda: ob.NegativeELBO(math.nan), "beta"),
         (lambda: ob.NegativeELBO(likelihood="laplace"), "laplace"),
         (lambda: ob.NegativeELBO(likelihood="gaussian"), "sigma"),
-        (lambda: ob.NegativeELBO(sigma=1.0), "Bernoulli has none"),
+        (lambda: ob.NegativeELBO(sigma=1.0), "'bernoulli' has none"),
         (lambda: ob.importance_weighted_bound(VAE(2, 4), torch.zeros(1, 784), 0), "at least 1"),
         (lambda: ob.elbo(VAE(2, 4), torch.zeros(1, 784), likelihood="gaussian"), "sigma"),
     ],

@@ -23,7 +23,7 @@ MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glo
 # Lowest first; a module imports only from lower floors, or from its own.
 FLOORS = [
     {"objectives", "models", "latents", "data", "progress", "zoo", "answers", "processes"},
-    {"pretrained", "training", "evaluation", "probing", "judging"},
+    {"pretrained", "training", "evaluation", "sequences", "probing", "judging"},
     {"figures", "widgets", "latent_lab", "checks", "predictions", "report", "command_train"},
     {"grading", "submission", "containment", "collecting", "grade_pages"},
     {"__main__"},

@@ -19,6 +19,7 @@ from .objectives import (
     importance_weighted_bound,
     kl_divergence,
     prepare_images,
+    prepare_inputs,
 )
 
 
@@ -26,7 +27,7 @@ from .objectives import (
 def active_units(model: Model, x: Tensor, *, threshold: float = 0.01) -> Tensor:
     """Which latents the encoder uses: those whose mean varies over the images, Var_x(μ_d) > threshold.
 
-    `x` holds at least two images; the result has shape (D,), of bool. Burda, Grosse and Salakhutdinov 2016,
+    `x` holds at least two images, or strings; the result has shape (D,), of bool. Burda, Grosse and Salakhutdinov 2016,
     section 5.2, with their threshold.
 
     Raises:
@@ -36,18 +37,18 @@ def active_units(model: Model, x: Tensor, *, threshold: float = 0.01) -> Tensor:
         raise ValueError(f"A variance over images needs at least two images, not {len(x)}.")
     if not threshold > 0:
         raise ValueError(f"threshold must be positive, not {threshold}.")
-    mu, _ = model.encode(prepare_images(x))
+    mu, _ = model.encode(prepare_inputs(model, x))
     active: Tensor = mu.var(dim=0) > threshold
     return active
 
 
 @torch.no_grad()
 def kl_per_latent(model: Model, x: Tensor) -> Tensor:
-    """The mean over the images of each latent's KL divergence to the prior, in nats, shape (D,).
+    """The mean over the images, or strings, of each latent's KL divergence to the prior, in nats, shape (D,).
 
     ½ (μ² + σ² − 1 − log σ²) for one latent: Kingma and Welling 2014, appendix B.
     """
-    mu, logvar = model.encode(prepare_images(x))
+    mu, logvar = model.encode(prepare_inputs(model, x))
     kl: Tensor = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(dim=0)
     return kl
 
@@ -75,6 +76,8 @@ def effective_beta(
             finite; an unknown likelihood; a size below 1.
     """
     check_likelihood(likelihood, sigma)
+    if likelihood == "categorical":
+        raise ValueError("effective_beta makes random images: choose 'bernoulli' or 'gaussian'.")
     for name, size in (("batch_size", batch_size), ("pixels", pixels), ("latent_dim", latent_dim)):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}.")

@@ -1,7 +1,7 @@
-"""What a VAE minimises, and what it is measured by: all per image, in nats.
+"""What a VAE minimises, and what it is measured by: all per image, or per string, in nats.
 
-x is an image (float, in [0, 1]), z a code, q(z|x) = N(μ, diag σ²) with logvar = log σ², and the prior is
-p(z) = N(0, I).
+x is an image (float, in [0, 1]) or a string (its symbols as whole numbers, 0 where it has ended), z a code,
+q(z|x) = N(μ, diag σ²) with logvar = log σ², and the prior is p(z) = N(0, I).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Likelihood = Literal["bernoulli", "gaussian"]
+Likelihood = Literal["bernoulli", "gaussian", "categorical"]
+PAD = 0  # stands behind a string's end, and counts for nothing
 LOG_2PI = math.log(2 * math.pi)
 # Any module with encode, decode and forward, a learner's own included; the type nn.Module knows no such methods.
 Model = Any
@@ -78,6 +79,25 @@ def gaussian_log_likelihood(recon_x: Tensor, x: Tensor, sigma: float) -> Tensor:
     return -squared / (2 * sigma**2) - x.shape[1] * (math.log(sigma) + LOG_2PI / 2)
 
 
+def categorical_log_likelihood(logits: Tensor, x: Tensor) -> Tensor:
+    """log p(x|z) in nats per string, shape (B,): Σ_t log p(x_t | x_1 … x_{t−1}, z), over the symbols that are not PAD.
+
+    `logits`, shape (B, T, S), are those of each symbol; `x`, shape (B, T), int64, are the symbols themselves.
+
+    Raises:
+        ValueError: the shapes do not match.
+    """
+    if logits.ndim != 3 or logits.shape[:2] != x.shape:
+        raise ValueError(
+            f"There must be logits of shape (B, T, S) for symbols of shape (B, T); "
+            f"they have {tuple(logits.shape)} and {tuple(x.shape)}."
+        )
+    cross_entropy: Tensor = F.cross_entropy(
+        logits.transpose(1, 2), x, ignore_index=PAD, reduction="none"
+    )
+    return -cross_entropy.sum(dim=1)
+
+
 def loss_function(recon_x: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     """The VAE's loss: binary cross-entropy plus KL divergence, summed over the batch, a scalar in nats.
 
@@ -97,9 +117,9 @@ def elbo(
     """The evidence lower bound E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), in nats per image, shape (B,).
 
     One code is drawn for each image; the KL divergence is exact (Kingma and Welling 2014, equation 7).
-    `sigma` states the pixels' standard deviation where `likelihood` is 'gaussian'.
+    `sigma` states the pixels' standard deviation where `likelihood` is 'gaussian'; 'categorical' is for strings.
     """
-    x = prepare_images(x)
+    x = _prepare(x, likelihood)
     mu, logvar = _encode(model, x)
     z = mu + torch.exp(0.5 * logvar) * _noise(mu, 1, generator)[0]
     return _log_likelihood(model, z, x, likelihood, sigma) - kl_divergence(mu, logvar)
@@ -127,7 +147,7 @@ def importance_weighted_bound(
         raise ValueError(
             f"k, the number of codes drawn for each image, must be a whole number of at least 1, not {k}."
         )
-    x = prepare_images(x)
+    x = _prepare(x, likelihood)
     mu, logvar = _encode(model, x)
     std = torch.exp(0.5 * logvar)
     batch, pieces = len(x), []
@@ -162,33 +182,56 @@ class Objective(Protocol):
 class NegativeELBO:
     """−ELBO of a VAE, with the KL divergence weighted by `beta` (Higgins et al. 2017, equation 4).
 
-    Terms: loss = recon + beta · kl.
+    Terms: loss = recon + beta · kl. Two remedies against posterior collapse change what is minimised in training,
+    and leave what is measured on held-out data as it is: during the first `warm_up` epochs the weight of the KL term
+    grows in a straight line from 0 to `beta` (Bowman et al. 2016, section 3.1; Sønderby et al. 2016); and each latent
+    has `free_bits` nats of its KL divergence, as averaged over the batch, for nothing: Σ_d max(free_bits, KL_d)
+    (Kingma et al. 2016, appendix C.8).
 
     Raises:
-        ValueError: `beta` is negative or not finite, or the likelihood is unknown.
+        ValueError: `beta`, `free_bits` or `warm_up` is negative or not finite, or the likelihood is unknown.
     """
 
     def __init__(
-        self, beta: float = 1.0, *, likelihood: Likelihood = "bernoulli", sigma: float | None = None
+        self,
+        beta: float = 1.0,
+        *,
+        likelihood: Likelihood = "bernoulli",
+        sigma: float | None = None,
+        free_bits: float = 0.0,
+        warm_up: float = 0.0,
     ) -> None:
-        if not (math.isfinite(beta) and beta >= 0):
-            raise ValueError(
-                f"beta, the weight of the KL term, must be finite and not negative, not {beta}."
-            )
+        meaning = {
+            "beta, the weight of the KL term,": beta,
+            "free_bits, in nats a latent,": free_bits,
+            "warm_up, in epochs,": warm_up,
+        }
+        for what, value in meaning.items():
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{what} must be finite and not negative, not {value}.")
         check_likelihood(likelihood, sigma)
         self.beta, self.likelihood, self.sigma = beta, likelihood, sigma
+        self.free_bits, self.warm_up = free_bits, warm_up
+        self._weight = beta if warm_up == 0 else 0.0
+
+    def at_epoch(self, epochs: float) -> None:
+        """Set the weight of the KL term for the next batches, when so many epochs have been trained, in parts too."""
+        self._weight = self.beta * (min(1.0, epochs / self.warm_up) if self.warm_up else 1.0)
 
     def prepare(self, x: Tensor) -> Tensor:
-        """Check the images; give them the shape (N, 784)."""
-        return prepare_images(x)
+        """Check the images and give them the shape (N, 784); or check the strings."""
+        return _prepare(x, self.likelihood)
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss, recon and kl of a batch, each summed over its images."""
+        training = getattr(model, "training", False)
         model = given_labels(model, labels)
-        if self.likelihood == "bernoulli" and _decodes_from_logits(model):
-            mu, logvar = model.encode(x)
+        if self.likelihood == "categorical" or (
+            self.likelihood == "bernoulli" and _decodes_from_logits(model)
+        ):
+            mu, logvar = _encode(model, x)
             z = model.reparameterize(mu, logvar)
-            recon = -_log_likelihood(model, z, x, "bernoulli", None).sum()
+            recon = -_log_likelihood(model, z, x, self.likelihood, None).sum()
         else:
             recon_x, mu, logvar = vae_outputs(model, x)
             if self.likelihood == "bernoulli":
@@ -197,7 +240,13 @@ class NegativeELBO:
                 assert self.sigma is not None
                 recon = -gaussian_log_likelihood(recon_x, x, self.sigma).sum()
         kl = kl_divergence(mu, logvar).sum()
-        return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
+        if not training:
+            return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
+        paid = kl
+        if self.free_bits:
+            each = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(dim=0)
+            paid = each.clamp(min=self.free_bits).sum() * len(x)
+        return {"loss": recon + self._weight * paid, "recon": recon, "kl": kl}
 
 
 class Reconstruction:
@@ -285,6 +334,34 @@ def prepare_images(x: Any) -> Tensor:
     return x.reshape(len(x), 784)
 
 
+def prepare_symbols(x: Any) -> Tensor:
+    """Check strings, int64 of shape (N, T), as `sequences.Alphabet` encodes them.
+
+    Raises:
+        TypeError: not a tensor of int64.
+        ValueError: no strings, another shape, or a negative number.
+    """
+    if not isinstance(x, Tensor) or x.dtype != torch.int64:
+        what = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(
+            f"Strings must be a tensor of int64, as an Alphabet's encode gives it, not {what}."
+        )
+    if x.ndim != 2 or x.numel() == 0:
+        raise ValueError(f"Strings must have the shape (N, T), not {tuple(x.shape)}.")
+    if x.min() < 0:
+        raise ValueError("A symbol is numbered from 0 on; there is a negative number.")
+    return x
+
+
+def prepare_inputs(model: Model, x: Any) -> Tensor:
+    """Check what a model takes: strings if it has `symbols`, as `sequences.SequenceVAE`, and images otherwise."""
+    return prepare_symbols(x) if hasattr(model, "symbols") else prepare_images(x)
+
+
+def _prepare(x: Any, likelihood: Likelihood) -> Tensor:
+    return prepare_symbols(x) if likelihood == "categorical" else prepare_images(x)
+
+
 def given_labels(model: Model, labels: Tensor | None) -> Model:
     """The model for these labels, if it is a conditional one: one that has `given`, as `models.ConditionalVAE`.
 
@@ -359,14 +436,14 @@ def _flat_pair(recon_x: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def check_likelihood(likelihood: str, sigma: float | None) -> None:
     """Whether the likelihood is a known one, and `sigma` given where it belongs; a ValueError otherwise."""
-    if likelihood not in ("bernoulli", "gaussian"):
+    if likelihood not in ("bernoulli", "gaussian", "categorical"):
         raise ValueError(
-            f"There is no likelihood {likelihood!r}: choose 'bernoulli' or 'gaussian'."
+            f"There is no likelihood {likelihood!r}: choose 'bernoulli', 'gaussian' or 'categorical'."
         )
     if likelihood == "gaussian" and sigma is None:
         raise ValueError("A Gaussian likelihood needs `sigma`, the standard deviation of a pixel.")
-    if likelihood == "bernoulli" and sigma is not None:
-        raise ValueError("`sigma` belongs to the Gaussian likelihood; a Bernoulli has none.")
+    if likelihood != "gaussian" and sigma is not None:
+        raise ValueError(f"`sigma` belongs to the Gaussian likelihood; {likelihood!r} has none.")
 
 
 # --- the decoder, with or without logits --------------------------------------------------------
@@ -390,6 +467,8 @@ def _log_likelihood(
     model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, sigma: float | None
 ) -> Tensor:
     check_likelihood(likelihood, sigma)
+    if likelihood == "categorical":
+        return categorical_log_likelihood(model.decode_logits(z, x), x)
     if likelihood == "bernoulli" and _decodes_from_logits(model):
         return bernoulli_log_likelihood_from_logits(model.decode_logits(z), x)
     recon_x = model.decode(z)

@@ -247,7 +247,11 @@ def _train_epoch(
     lock = model_lock(model)
     order = processes.same_order(torch.randperm(len(x), device=x.device))
     sums: dict[str, Tensor] = {}
-    for number, whole in enumerate(order.split(batch_size), start=1):
+    batches = order.split(batch_size)
+    at_epoch = getattr(goal, "at_epoch", None)
+    for number, whole in enumerate(batches, start=1):
+        if at_epoch is not None:
+            at_epoch(epoch - 1 + (number - 1) / len(batches))
         batch = processes.share_of(whole)  # all of it, but under torchrun
         optimizer.zero_grad()
         if len(batch):
