@@ -39,6 +39,8 @@ def test_the_lessons_are_there():
         "06",
         "07",
         "08",
+        "09",
+        "10",
     ]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vae_helpers import importance_weighted_bound
 from vae_helpers.objectives import _decodes_from_logits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -29,9 +30,9 @@ def test_the_network_is_the_papers():
     assert _decodes_from_logits(model)  # so that log p(x|z) is exact where the sigmoid is 0 or 1
 
 
-@pytest.mark.parametrize("k", [1, 3])
-def test_a_killed_run_goes_on_with_the_same_result(tmp_path, x, k):
-    settings = likelihood.Settings(k=k, epochs=4, batch_size=64)
+@pytest.mark.parametrize(("k", "backward"), [(1, 0), (3, 0), (6, 2)])
+def test_a_killed_run_goes_on_with_the_same_result(tmp_path, x, k, backward):
+    settings = likelihood.Settings(k=k, backward=backward, epochs=4, batch_size=64)
 
     def kill(text):
         if text.startswith("epoch 2"):
@@ -50,6 +51,39 @@ def test_a_killed_run_goes_on_with_the_same_result(tmp_path, x, k):
     other = likelihood.Settings(k=k, epochs=5, batch_size=64)
     with pytest.raises(ValueError, match="of other settings"):
         likelihood.train(other, x, tmp_path / "b.pt")
+
+
+def test_a_few_codes_give_the_bounds_gradient_without_bias(x):
+    torch.manual_seed(0)
+    model = likelihood.Network()
+    images = x[:4].round()
+
+    def gradient(number):
+        model.zero_grad()
+        number.backward()
+        return torch.cat([model.fc_mu.bias.grad, model.fc_dec[0].weight.grad[:3].flatten()])
+
+    def of_many(draw):
+        found = torch.stack([gradient(draw()) for _ in range(1_500)])
+        return found.mean(dim=0), found.std(dim=0) / 1_500**0.5
+
+    bounds = []
+
+    def few():
+        bound, surrogate = likelihood.sampled_bound(model, images, 8, 2)
+        bounds.append(bound.sum().item())
+        return surrogate
+
+    whole, error = of_many(lambda: importance_weighted_bound(model, images, 8).sum())
+    sampled, its_error = of_many(few)
+    z = (whole - sampled) / (error**2 + its_error**2).sqrt()
+    assert z.abs().max() < 5
+    assert (whole.abs() > 8 * error).float().mean() > 0.2  # far from 0, so that a wrong one shows
+    one, its_error = of_many(lambda: importance_weighted_bound(model, images, 1).sum())
+    assert ((whole - one) / (error**2 + its_error**2).sqrt()).abs().max() > 8
+    direct = [importance_weighted_bound(model, images, 8).sum().item() for _ in range(1_500)]
+    spread = torch.tensor([bounds, direct]).std(dim=1) / 1_500**0.5
+    assert abs(sum(bounds) - sum(direct)) / 1_500 < 6 * spread.norm()
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing():

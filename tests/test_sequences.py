@@ -83,6 +83,12 @@ def test_what_an_alphabet_cannot_read_is_said(alphabet, call, error, message):
         call(alphabet)
 
 
+def test_an_alphabet_that_was_kept(alphabet):
+    again = Alphabet.of(alphabet.symbols, alphabet.length)
+    assert (again.symbols, again.length) == (alphabet.symbols, alphabet.length)
+    assert torch.equal(again.encode(WORDS), alphabet.encode(WORDS))
+
+
 # --- the likelihood and the objective -----------------------------------------------------------
 
 

@@ -37,6 +37,7 @@ LESSONS = {
 OTHER_LESSONS = (
     *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
     *("05_vae_and_gan", "06_exercise", "07_mini_project", "08_how_good_is_it"),
+    *("09_text", "10_molecules"),
 )
 MOST_NOTEBOOKS = 6  # of one submission
 MOST_STOPPED = 3  # checks of one notebook; then the others are not tried

@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from .models import GAN, VAE, Autoencoder, Classifier, ConditionalVAE, DenseClassifier
+from .sequences import Alphabet, SequenceVAE
 
 WEIGHTS = Path(__file__).parent / "weights"
-Pretrained = VAE | Autoencoder | ConditionalVAE | GAN | Classifier | DenseClassifier
+Pretrained = VAE | Autoencoder | ConditionalVAE | GAN | Classifier | DenseClassifier | SequenceVAE
 KINDS: dict[str, type[Pretrained]] = {
     kind.__name__: kind
-    for kind in (VAE, Autoencoder, ConditionalVAE, GAN, Classifier, DenseClassifier)
+    for kind in (
+        VAE,
+        Autoencoder,
+        ConditionalVAE,
+        GAN,
+        Classifier,
+        DenseClassifier,
+        SequenceVAE,
+    )
 }
 REMEDY = "Restore it with `git checkout -- vae_helpers/weights`, or install the course again."
 
@@ -61,7 +70,10 @@ def load_pretrained(name: str) -> Any:
         raise OSError(
             f"The weights {path} are damaged: their hash is not the one in {name}.json. {REMEDY}"
         )
-    model = KINDS[info["model"]](**info["arguments"])
+    arguments = dict(info["arguments"])
+    if "alphabet" in info:
+        arguments["alphabet"] = Alphabet.of(**info["alphabet"])
+    model = KINDS[info["model"]](**arguments)
     weights = {
         key: value.float() if value.is_floating_point() else value
         for key, value in load(payload).items()

@@ -34,6 +34,11 @@ class Alphabet:
         self.length = max(map(len, every)) + 1
         self._number = {symbol: n for n, symbol in enumerate(self.symbols, start=MASK + 1)}
 
+    @classmethod
+    def of(cls, symbols: Sequence[str], length: int) -> Alphabet:
+        """The alphabet of these symbols, for strings of up to `length` − 1 of them: as it was when it was kept."""
+        return cls([[symbol] for symbol in symbols] + [[symbols[0]] * (length - 1)])
+
     def __len__(self) -> int:
         return MASK + 1 + len(self.symbols)
 
@@ -85,7 +90,7 @@ class SequenceVAE(nn.Module):
     Π_t p(x_t | x_1 … x_{t−1}, z) (Bowman et al. 2016, section 3). While it is trained, each symbol that the decoder is
     given is replaced by MASK with the probability `word_dropout` (the same, section 3.1).
 
-    `alphabet` says how many `symbols` there are and the `length` of the longest string.
+    From the `alphabet` come the number of `symbols` and the `length` of the longest string.
 
     Raises:
         TypeError, ValueError: a size is not a whole number of at least 1, or `word_dropout` not a probability.
@@ -112,7 +117,7 @@ class SequenceVAE(nn.Module):
                 raise ValueError(f"{name} must be at least 1, not {size}.")
         if not 0 <= word_dropout <= 1:
             raise ValueError(f"word_dropout must be a probability, not {word_dropout}.")
-        self.symbols, self.length = len(alphabet), alphabet.length
+        self.alphabet, self.symbols, self.length = alphabet, len(alphabet), alphabet.length
         self.latent_dim, self.word_dropout = latent_dim, word_dropout
         self.embedding = nn.Embedding(self.symbols, embedding_dim, padding_idx=PAD)
         self.encoder = nn.GRU(embedding_dim, hidden_dim, batch_first=True)
