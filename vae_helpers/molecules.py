@@ -108,8 +108,8 @@ def measure_molecules(molecules: Iterable[str], name: str) -> Tensor:
     """A property of each molecule, shape (N,): 'logP', 'weight' or 'largest ring'.
 
     logP is the logarithm, to base 10, of how much more of a substance dissolves in octanol than in water, estimated as
-    a sum over atoms (Wildman and Crippen 1999). The weight is in atomic mass units, the largest ring in atoms (without a
-    ring: 0).
+    a sum over atoms (Wildman and Crippen 1999). The weight is in atomic mass units, the largest ring in atoms: 0
+    without a ring.
 
     Raises:
         ValueError: an unknown property, or a string that is the formula of no molecule.
