@@ -371,6 +371,18 @@ def test_what_an_ngram_draws_is_as_frequent_as_it_says(alphabet, n):
     assert p.sum() > 0.3
 
 
+def test_a_cooler_ngram_draws_likely_symbols_more_often(alphabet):
+    model = NGram(alphabet.encode(WORDS), alphabet, 1)
+    p = model.log_likelihood(torch.tensor([[4], [5], [6], [END]])).exp()
+    drawn = model.sample(20_000, temperature=0.5, generator=torch.Generator().manual_seed(0))[:, 0]
+    shares = torch.stack([(drawn == n).float().mean() for n in (4, 5, 6, END)])
+    expected = p**2 / (p**2).sum()
+    assert ((shares - expected).abs() <= 6 * (expected * (1 - expected) / 20_000).sqrt()).all()
+    assert (p - expected).abs().max() > 0.05  # far more than the errors above
+    with pytest.raises(ValueError, match="positive, not 0"):
+        model.sample(2, temperature=0)
+
+
 def test_a_longer_memory_describes_real_names_better():
     names = load_texts("surnames")
     alphabet = Alphabet([*names.train, *names.test])

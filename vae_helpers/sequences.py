@@ -250,13 +250,25 @@ class NGram:
         log_p = self._shares.reshape(-1)[self._index(windows)].log()
         return log_p.masked_fill(windows[:, -1] == PAD, 0.0).reshape(x.shape).sum(dim=1)
 
-    def sample(self, count: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw strings, shape (count, length); those that reach the length without an end are cut there."""
+    def sample(
+        self, count: int, *, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw strings, shape (count, length); those that reach the length without an end are cut there.
+
+        Symbols are drawn from p^(1 / temperature), made to sum to one.
+
+        Raises:
+            ValueError: `temperature` is not positive.
+        """
+        if not temperature > 0:
+            raise ValueError(f"temperature must be positive, not {temperature}.")
         x = torch.full((count, self.n - 1), START, dtype=torch.int64)
         done = torch.zeros(count, 1, dtype=torch.bool)
         for _ in range(self.length):
             rows = self._index(x[:, x.shape[1] - self.n + 1 :])
-            symbol = torch.multinomial(self._shares[rows], 1, generator=generator)
+            symbol = torch.multinomial(
+                self._shares[rows] ** (1 / temperature), 1, generator=generator
+            )
             x = torch.cat([x, symbol.masked_fill(done, PAD)], dim=1)
             done = done | (symbol == END)
         return x[:, self.n - 1 :]
