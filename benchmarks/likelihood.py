@@ -170,12 +170,9 @@ def train(
             images = torch.bernoulli(x[batch])
             if settings.backward:
                 bound, surrogate = sampled_bound(model, images, settings.k, settings.backward)
-                optimizer.zero_grad()
-                (-surrogate / len(batch)).backward()
-                optimizer.step()
-                total -= bound.sum()
-                continue
-            if settings.k == 1:
+                # the value of the bound, with the gradient of the few codes
+                loss = surrogate.detach() - surrogate - bound.sum()
+            elif settings.k == 1:
                 loss = objective(model, images)["loss"]
             else:
                 loss = -importance_weighted_bound(model, images, settings.k).sum()

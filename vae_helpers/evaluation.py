@@ -18,6 +18,7 @@ from .objectives import (
     gaussian_log_likelihood,
     importance_weighted_bound,
     kl_divergence,
+    kl_terms,
     prepare_images,
     prepare_inputs,
 )
@@ -49,8 +50,7 @@ def kl_per_latent(model: Model, x: Tensor) -> Tensor:
     ½ (μ² + σ² − 1 − log σ²) for one latent: Kingma and Welling 2014, appendix B.
     """
     mu, logvar = model.encode(prepare_inputs(model, x))
-    kl: Tensor = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(dim=0)
-    return kl
+    return kl_terms(mu, logvar).mean(dim=0)
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 PIXELS = 784  # 28 × 28
 
 
-def _check_sizes(**sizes: int) -> None:
+def check_sizes(**sizes: int) -> None:
+    """Whether each size is a whole number of at least 1; a TypeError or a ValueError otherwise."""
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int):
             raise TypeError(f"{name} must be a whole number, not {size!r}.")
@@ -75,7 +76,7 @@ class VAE(_Variational):
 
     def __init__(self, latent_dim: int = 20, hidden_dim: int = 400) -> None:
         super().__init__()
-        _check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim)
+        check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim)
         self.latent_dim = latent_dim
         self.fc1 = nn.Linear(PIXELS, hidden_dim)
         self.fc_mu = nn.Linear(hidden_dim, latent_dim)
@@ -99,7 +100,7 @@ class Autoencoder(_ImageDecoder):
 
     def __init__(self, latent_dim: int = 20, hidden_dim: int = 400) -> None:
         super().__init__()
-        _check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim)
+        check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim)
         self.latent_dim = latent_dim
         self.fc1 = nn.Linear(PIXELS, hidden_dim)
         self.fc_z = nn.Linear(hidden_dim, latent_dim)
@@ -130,7 +131,7 @@ class ConditionalVAE(nn.Module):
 
     def __init__(self, latent_dim: int = 20, hidden_dim: int = 400, classes: int = 10) -> None:
         super().__init__()
-        _check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim, classes=classes)
+        check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim, classes=classes)
         self.latent_dim, self.classes = latent_dim, classes
         self.fc1 = nn.Linear(PIXELS + classes, hidden_dim)
         self.fc_mu = nn.Linear(hidden_dim, latent_dim)
@@ -225,7 +226,7 @@ class GAN(nn.Module):
 
     def __init__(self, latent_dim: int = 20, hidden_dim: int = 300) -> None:
         super().__init__()
-        _check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim)
+        check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim)
         self.latent_dim = latent_dim
         self.generator = nn.Sequential(
             nn.Linear(latent_dim, hidden_dim),
@@ -269,7 +270,7 @@ class Classifier(nn.Module):
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
-        _check_sizes(classes=classes)
+        check_sizes(classes=classes)
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, 16, 5, padding=2),
             nn.ReLU(),
@@ -299,7 +300,7 @@ class DenseClassifier(nn.Sequential):
     """
 
     def __init__(self, hidden_dim: int = 64) -> None:
-        _check_sizes(hidden_dim=hidden_dim)
+        check_sizes(hidden_dim=hidden_dim)
         super().__init__(
             nn.Flatten(), nn.Linear(PIXELS, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, 10)
         )

@@ -17,7 +17,7 @@ try:
     from rdkit.Chem.Draw import rdMolDraw2D
 except ImportError as error:
     raise ImportError(
-        "Lesson 10 needs two packages more, RDKit and selfies. In the course's folder, with its environment "
+        "Lesson 10 needs two more packages, RDKit and selfies. In the course's folder, with its environment "
         "active: python -m pip install -e '.[molecules]', and start the notebook's kernel again."
     ) from error
 import torch

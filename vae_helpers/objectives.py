@@ -32,8 +32,17 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     Raises:
         ValueError: the two shapes differ, or are not (B, D).
     """
+    return kl_terms(mu, logvar).sum(dim=1)
+
+
+def kl_terms(mu: Tensor, logvar: Tensor) -> Tensor:
+    """What each latent adds to the KL divergence of each image, in nats, shape (B, D): ½ (μ² + σ² − 1 − log σ²).
+
+    Raises:
+        ValueError: the two shapes differ, or are not (B, D).
+    """
     _check_gaussian(mu, logvar)
-    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1)
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
 
 
 def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
@@ -244,7 +253,7 @@ class NegativeELBO:
             return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
         paid = kl
         if self.free_bits:
-            each = 0.5 * (mu.square() + logvar.exp() - 1 - logvar).mean(dim=0)
+            each = kl_terms(mu, logvar).mean(dim=0)
             paid = each.clamp(min=self.free_bits).sum() * len(x)
         return {"loss": recon + self._weight * paid, "recon": recon, "kl": kl}
 

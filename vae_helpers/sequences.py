@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from .models import check_sizes
 from .objectives import PAD, prepare_symbols
 
 START, END, MASK = 1, 2, 3  # with PAD, 0, the numbers before those of the symbols
@@ -106,15 +107,7 @@ class SequenceVAE(nn.Module):
         word_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, size in {
-            "latent_dim": latent_dim,
-            "hidden_dim": hidden_dim,
-            "embedding_dim": embedding_dim,
-        }.items():
-            if isinstance(size, bool) or not isinstance(size, int):
-                raise TypeError(f"{name} must be a whole number, not {size!r}.")
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, not {size}.")
+        check_sizes(latent_dim=latent_dim, hidden_dim=hidden_dim, embedding_dim=embedding_dim)
         if not 0 <= word_dropout <= 1:
             raise ValueError(f"word_dropout must be a probability, not {word_dropout}.")
         self.alphabet, self.symbols, self.length = alphabet, len(alphabet), alphabet.length
