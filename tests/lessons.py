@@ -43,9 +43,11 @@ def definitions(name: str) -> dict:
     kept = []
     path = next(path for path in PATHS if path.stem == name)
     for cell in code_cells(path):
-        for node in ast.parse(source(cell)).body:
-            if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
-                kept.append(node)
+        kept += [
+            node
+            for node in ast.parse(source(cell)).body
+            if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        ]
     namespace: dict = {}
     exec(compile(ast.Module(kept, []), name, "exec"), namespace)
     return namespace

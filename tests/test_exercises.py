@@ -73,7 +73,7 @@ def run_definitions(path, space):
 def test_a_copy_with_every_blank_filled_passes_every_check(stem):
     results = run_definitions(EXERCISES[stem], {})
     asked = re.findall(
-        r"^check\.(\w+)\(", "\n".join(map(source, code_cells(EXERCISES[stem]))), re.M
+        r"^check\.(\w+)\(", "\n".join(map(source, code_cells(EXERCISES[stem]))), re.MULTILINE
     )
     assert [result.check.name for result in results] == asked
     assert len(asked) >= 3
@@ -130,7 +130,7 @@ def definitions():
     for path in reversed(COMPLETE):  # 06 last: its VAE is the learner's, that of 07 the package's
         for number, cell in enumerate(code_cells(path)):
             if number == 0 or re.match(r"(class |def )", source(cell)):
-                text = re.sub(r"^check\..*$", "", source(cell), flags=re.M)
+                text = re.sub(r"^check\..*$", "", source(cell), flags=re.MULTILINE)
                 text = text.split("with check.if_written")[0]
                 run_cell(text, space)
     return space

@@ -82,7 +82,7 @@ GREY = torch.linspace(0.05, 0.95, 6, dtype=torch.float64).reshape(3, 2)
 @pytest.mark.parametrize(
     "function",
     [
-        lambda mu, logvar: ob.kl_divergence(mu, logvar),
+        ob.kl_divergence,
         lambda mu, logvar: ob.bernoulli_log_likelihood_from_logits(mu + logvar, GREY),
         lambda mu, logvar: ob.bernoulli_log_likelihood(torch.sigmoid(mu + logvar), GREY),
         lambda mu, logvar: ob.gaussian_log_likelihood(mu, logvar, 0.7),

@@ -1,8 +1,8 @@
 """Predictions and the progress file: committed once, kept through a crash and a new kernel, never lost."""
 
 import json
-import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -136,7 +136,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     def crash(*arguments):
         raise OSError("no space left")
 
-    monkeypatch.setattr(os, "replace", crash)
+    monkeypatch.setattr(Path, "replace", crash)
     with pytest.warns(UserWarning, match="could not be kept"):
         progress.record_prediction("b", {"answer": 2})
     assert (tmp_path / FILE).read_bytes() == before

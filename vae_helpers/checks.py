@@ -214,7 +214,7 @@ class _IfWritten:
         frame = sys._getframe(1)
         self._makes |= _assigned_in_block(frame.f_code.co_filename, frame.f_lineno)
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is None:
             self._missing -= self._makes
             return False
@@ -254,7 +254,7 @@ OURS = ("VAE", *(name for name in NAMES if name not in SOURCES))
 
 
 def _instead(name: str) -> str:
-    first = name.split(".")[0]
+    first = name.split(".", maxsplit=1)[0]
     if first not in OURS:
         return ""
     return f" To go on with the course's own, run: from vae_helpers.answers import {first}"

@@ -97,7 +97,9 @@ def find_container() -> Container:
 
 def _works(command: list[str]) -> bool:
     try:
-        return subprocess.run(command, capture_output=True, timeout=START_SECONDS).returncode == 0
+        return not subprocess.run(
+            command, capture_output=True, timeout=START_SECONDS, check=False
+        ).returncode
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -111,7 +113,7 @@ def _bubblewrap(folder: Path) -> list[str]:
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     for path in map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")):
         if path.is_symlink():
-            command += ["--symlink", os.readlink(path), str(path)]
+            command += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             command += ["--ro-bind", str(path), str(path)]
     seen = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives"), Path("/nix/store")]

@@ -794,8 +794,8 @@ def _check_layers(record: Record, mu: Array, logvar: Array) -> None:
             )
     if moved.get("fc_mu") == (False, True) and moved.get("fc_logvar") == (True, False):
         raise _wrong("mu-logvar-exchanged", "Moving fc_mu moves the second output.")
-    for name in moved:
-        if moved[name] == (True, True):
+    for name, outputs in moved.items():
+        if outputs == (True, True):
             raise _wrong("one-layer-for-both", f"Moving {name} moves both outputs.")
 
 

@@ -338,7 +338,7 @@ def prepare_images(x: Any) -> Tensor:
     low, high = x.aminmax()
     if not (low >= 0 and high <= 1):
         if x.isnan().any():
-            raise ValueError("The images hold NaN.")
+            raise ValueError("The images hold NaN: was something divided by zero?")
         raise ValueError(f"Images must lie in [0, 1]; these go from {low:.3g} to {high:.3g}.")
     return x.reshape(len(x), 784)
 

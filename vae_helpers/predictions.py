@@ -27,7 +27,7 @@ def predict(
     question: str,
     choices: Sequence[str] | None = None,
     *,
-    range: tuple[float, float] | None = None,
+    range: tuple[float, float] | None = None,  # noqa: A002 - reads as a sentence
     unit: str = "",
 ) -> Prediction:
     """Ask for a guess: one of `choices`, or a number in `range` (low, high) with its unit. Display what comes back.

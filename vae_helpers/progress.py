@@ -37,7 +37,7 @@ def load_progress() -> dict[str, dict[str, Any]]:
         return empty
     except ValueError as error:  # json and unicode errors are of this kind too
         aside = path.with_name(f"{path.stem}.damaged-{time.time_ns()}.json")
-        os.replace(path, aside)
+        path.replace(aside)
         warnings.warn(
             f"Your progress file could not be read ({error}). It was set aside as {aside.name}, and a new one begun.",
             stacklevel=3,
@@ -82,10 +82,10 @@ def save_progress(kept: dict[str, dict[str, Any]]) -> None:
                 json.dump(kept, file, indent=1, ensure_ascii=False)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            Path(name).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(name)
+                Path(name).unlink()
             raise
     except OSError as error:
         warnings.warn(f"Your progress could not be kept in {path}: {error}", stacklevel=3)

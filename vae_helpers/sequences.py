@@ -72,8 +72,8 @@ class Alphabet:
             TypeError, ValueError: not int64 of shape (N, T), or a number that is not of this alphabet.
         """
         found = []
-        for row in prepare_symbols(x).tolist():
-            row = row[: row.index(END)] if END in row else row
+        for numbers in prepare_symbols(x).tolist():
+            row = numbers[: numbers.index(END)] if END in numbers else numbers
             strange = [n for n in row if not MASK < n < len(self)]
             if strange:
                 raise ValueError(

@@ -336,7 +336,7 @@ def main(argument: str) -> None:
     job = json.loads(argument)
     send = Sender(job["pipe"])
     _limit(job["limits"], job["uid"])
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - stays open
+    sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - stays open
     import torch
 
     torch.set_num_threads(1)
