@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers import GAN, VAE, Autoencoder, Classifier, ConditionalVAE, loss_function
+from vae_helpers import (
+    GAN,
+    VAE,
+    Autoencoder,
+    Classifier,
+    ConditionalVAE,
+    DenseClassifier,
+    loss_function,
+)
 
 
 class Written(nn.Module):
@@ -46,6 +54,27 @@ def test_weights_of_a_learners_model_load_and_give_the_same_output():
     torch.testing.assert_close(
         loss_function(outputs[0], x, *outputs[1:]), written_out, rtol=1e-5, atol=0
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "weights"),
+    [  # the last number, written out: what each layer has, with its biases
+        (VAE, (20, 400), 785 * 400 + 2 * 401 * 20 + 21 * 400 + 401 * 784),
+        (Autoencoder, (20, 400), 785 * 400 + 401 * 20 + 21 * 400 + 401 * 784),
+        (
+            ConditionalVAE,
+            (20, 400, 10),
+            795 * 400 + 2 * 401 * 20 + 31 * 400 + 401 * 400 + 401 * 784,
+        ),
+        (Classifier, (10,), 26 * 16 + (16 * 25 + 1) * 32 + 801 * 84 + 85 * 10),
+        (DenseClassifier, (64,), 785 * 64 + 65 * 10),
+    ],
+)
+def test_the_default_sizes(kind, sizes, weights):
+    """A learner's own model of the sizes that the lessons state must fit the course's."""
+    model = kind()
+    assert sum(p.numel() for p in model.parameters()) == weights
+    kind(*sizes).load_state_dict(model.state_dict())
 
 
 def test_parameter_count_and_shapes():
@@ -145,7 +174,11 @@ def test_given_labels_it_is_a_vae():
         (4, ValueError, "from 0 to 3"),
         (torch.tensor([0, -1]), ValueError, "from -1 to 0"),
         (torch.tensor([0.0, 1.0]), TypeError, "whole numbers"),
+        (torch.tensor([True, False]), TypeError, "whole numbers"),
+        (torch.tensor([0j, 1j]), TypeError, "whole numbers"),
         (torch.eye(4).long(), ValueError, "shape"),
+        (torch.zeros(0).long(), ValueError, "shape"),
+        (torch.tensor([0, 6]), ValueError, "from 0 to 6"),
         (torch.tensor([1, 2, 3]), ValueError, "3 labels for 2 rows"),
     ],
 )

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.distributions import Bernoulli, Independent, Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from vae_helpers import VAE
+from vae_helpers import VAE, Autoencoder
 from vae_helpers import objectives as ob
 
 
@@ -193,6 +193,55 @@ def test_a_model_of_logits_and_one_of_probabilities_agree(model):
         torch.testing.assert_close(a, b)
 
 
+# --- what fit minimises -------------------------------------------------------------------------
+
+
+def test_the_reconstruction_of_an_autoencoder_is_its_cross_entropy():
+    class Learners(Autoencoder):
+        def decode(self, z):  # one of their own, so that no logits are used
+            return self.fc_dec(z)
+
+    x = torch.rand(4, 784)
+    for kind in (Autoencoder, Learners):
+        model = kind(latent_dim=3, hidden_dim=16)
+        expected = F.binary_cross_entropy(model(x), x, reduction="sum")
+        torch.testing.assert_close(ob.Reconstruction()(model, x)["loss"], expected)
+
+
+@pytest.mark.parametrize("forward", [lambda x: x[1:], lambda x: x.repeat(2, 1), lambda x: (x, x)])
+def test_a_reconstruction_must_have_a_row_for_each_image(forward):
+    model = Autoencoder(2, 4)
+    model.forward = forward
+    with pytest.raises(ValueError, match="one row for each image"):
+        ob.Reconstruction()(model, torch.rand(3, 784))
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_the_terms_of_the_negative_elbo(likelihood, model):
+    """In evaluation: summed over the batch, with the noise that the model draws; whichever way it decodes."""
+
+    class Learners(VAE):
+        def decode(self, z):
+            return self.fc_dec(z)
+
+    theirs = Learners(latent_dim=3, hidden_dim=16).eval()
+    theirs.load_state_dict(model.state_dict())
+    x, sigma = torch.rand(5, 784), 0.5 if likelihood == "gaussian" else None
+    objective = ob.NegativeELBO(3.0, likelihood=likelihood, sigma=sigma)
+    for m in (model, theirs):
+        torch.manual_seed(4)
+        terms = objective(m, x)
+        torch.manual_seed(4)
+        recon_x, mu, logvar = m(x)
+        if likelihood == "bernoulli":
+            recon = F.binary_cross_entropy(recon_x, x, reduction="sum")
+        else:
+            recon = -Normal(recon_x, 0.5).log_prob(x).sum()
+        kl = torch_kl(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum()
+        expected = {"loss": recon + 3 * kl, "recon": recon, "kl": kl}
+        torch.testing.assert_close(terms, expected, rtol=1e-5, atol=0)
+
+
 # --- bad input ----------------------------------------------------------------------------------
 
 
@@ -203,6 +252,7 @@ def test_a_model_of_logits_and_one_of_probabilities_agree(model):
         (torch.zeros(2, 784, dtype=torch.uint8), TypeError, "divide grey values"),
         (torch.zeros(2, 28, 28), ValueError, "shape"),
         (torch.zeros(2, 783), ValueError, "shape"),
+        (torch.zeros(2, 785), ValueError, "shape"),
         (torch.zeros(2, 3, 28, 28), ValueError, "shape"),
         (torch.zeros(2, 1, 14, 56), ValueError, "shape"),
         (torch.zeros(784), ValueError, "shape"),
@@ -215,6 +265,21 @@ def test_a_model_of_logits_and_one_of_probabilities_agree(model):
 def test_images_that_are_none(x, error, words):
     with pytest.raises(error, match=words):
         ob.prepare_images(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        ("ANNA", TypeError, "not str"),
+        (torch.ones(2, 3), TypeError, "not torch.float32"),
+        (torch.ones(3, dtype=torch.int64), ValueError, r"not \(3,\)"),
+        (torch.ones(0, 3, dtype=torch.int64), ValueError, r"not \(0, 3\)"),
+        (torch.tensor([[4, -1]]), ValueError, "negative"),
+    ],
+)
+def test_strings_that_are_none(x, error, words):
+    with pytest.raises(error, match=words):
+        ob.prepare_symbols(x)
 
 
 def test_images_are_flattened():
