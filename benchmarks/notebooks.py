@@ -1,4 +1,4 @@
-"""Seconds and memory of each lesson, and seconds until its first slider.
+"""Seconds and memory of each lesson, and seconds until its first slider; the table of them in README.md.
 
     python benchmarks/notebooks.py [notebooks/00_start_here.ipynb …]
 
@@ -17,6 +17,8 @@ import nbformat
 from nbclient import NotebookClient
 from record import write
 
+README = Path(__file__).with_name("README.md")
+START, END = "<!-- lessons -->", "<!-- end of lessons -->"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -46,6 +48,22 @@ def measure(path: Path) -> dict[str, Any]:
     }
 
 
+def table(lessons: dict[str, dict[str, Any]]) -> str:
+    """The lessons in their order, as Markdown."""
+    rows = [
+        f"| {name.replace('_', ' ')} | {row['seconds']:.0f} | {row['first_widget_seconds']:.0f} | "
+        f"{row['peak_memory_mb'] / 1000:.1f} |"
+        for name, row in sorted(lessons.items())
+    ]
+    total = sum(row["seconds"] for row in lessons.values())
+    rows.append(f"| all, one after the other | {total:.0f} | | |")
+    head = [
+        "| lesson | seconds | until the first slider | memory at most, GB |",
+        "|---|---|---|---|",
+    ]
+    return "\n".join([START, *head, *rows, END])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -62,6 +80,9 @@ def main() -> None:
         print(path.stem, lessons[path.stem], flush=True)
     total = round(sum(lesson["seconds"] for lesson in lessons.values()), 1)
     write("notebooks", {"seconds_in_all": total, "lessons": lessons})
+    text = README.read_text(encoding="utf-8")
+    before, after = text.split(START)[0], text.split(END)[1]
+    README.write_text(before + table(lessons) + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import sys
 
 import derive_exercises
 import nbformat
@@ -23,6 +24,9 @@ from lessons import (
 )
 
 import vae_helpers as vh
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import notebooks  # isort: skip
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 lesson = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -325,3 +329,9 @@ def test_the_shown_solutions_are_those_of_the_lessons():
         if "whole-program" not in cell["metadata"].get("tags", []):
             steps |= without_annotations(source(cell))
     assert {name: steps[name] for name in ours} == ours
+
+
+def test_the_table_of_seconds_and_memory_is_the_one_measured():
+    lessons = vh.load_benchmark("notebooks")["lessons"]
+    assert set(lessons) == {path.stem for path in LEARNERS}
+    assert notebooks.table(lessons) in notebooks.README.read_text("utf-8")

@@ -12,6 +12,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import list_names
 import pytest
 from packaging.requirements import Requirement
 
@@ -100,6 +101,16 @@ def test_the_public_names_exist_and_explain_themselves():
     assert set(vae_helpers.__all__) <= set(dir(vae_helpers))
     with pytest.raises(AttributeError, match="no attribute 'Vae'"):
         vae_helpers.Vae  # noqa: B018
+
+
+def test_the_list_of_public_names_is_up_to_date():
+    assert list_names.PAGE.read_text("utf-8") == list_names.page(), "run tools/list_names.py"
+
+
+def test_the_version_is_the_newest_of_the_changelog():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert vae_helpers.__version__ == project["version"] == newest[1]
 
 
 def test_a_type_checker_sees_the_same_names():

@@ -90,7 +90,7 @@ class VAE(_Variational):
 
 
 class Autoencoder(_ImageDecoder):
-    """The same network without the distribution: each image has one code.
+    """The network of a VAE without the distribution: each image has one code.
 
     Images are float32 in [0, 1], shape (B, 784) or (B, 1, 28, 28).
 

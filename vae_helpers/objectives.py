@@ -142,7 +142,7 @@ def importance_weighted_bound(
     likelihood: Likelihood = "bernoulli",
     sigma: float | None = None,
     generator: torch.Generator | None = None,
-    max_rows: int = 20_000,
+    max_rows: int = 2_000,
 ) -> Tensor:
     """log (1/k) Σ_k p(x|z) p(z) / q(z|x) with z ~ q(z|x), in nats per image, shape (B,).
 
