@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from vae_helpers import answers, check, probing
+from vae_helpers.checks import holder_of
 from vae_helpers.judging import judge
 from vae_helpers.probing import NAMES, probe
 from vae_helpers.zoo import CLASSIC, HINTS, ZOO
@@ -318,11 +319,47 @@ def test_what_a_learner_wrote_cannot_break_the_page():
     assert "<script>" not in check.kl_divergence(mine)._repr_html_()
 
 
-def test_hints_grow_and_stop():
-    for name in NAMES:
-        hints = [repr(getattr(check, name).hint()) for _ in range(5)]
-        assert len(set(hints)) == 3
-        assert hints[2] == hints[4]
+@pytest.mark.parametrize("name", NAMES)
+def test_hints_grow_and_stop(name):
+    fresh, (one, two, three) = getattr(type(check)(), name), HINTS[name]
+    solution = f" (The last hint. `check.{name}.solution()` shows one right answer.)"
+    assert [repr(fresh.hint()) for _ in range(4)] == [
+        f"Hint 1 of 3: {one}",
+        f"Hint 2 of 3: {two}",
+        f"Hint 3 of 3: {three}{solution}",
+        f"Hint 3 of 3: {three}{solution}",
+    ]
+
+
+def test_the_checks_are_listed_and_a_slip_in_a_name_is_answered():
+    listed = ", ".join(f"check.{name}" for name in NAMES)
+    assert repr(check) == f"Checks: {listed}"
+    assert f"check.{NAMES[0]}.hint()" in repr(getattr(check, NAMES[0]))
+    with pytest.raises(AttributeError, match=r"Did you mean check\.kl_divergence\?"):
+        check.kl_divergance  # noqa: B018
+    with pytest.raises(AttributeError) as caught:
+        check.something_else  # noqa: B018
+    assert "Did you mean" not in str(caught.value)
+    assert str(caught.value).endswith(", ".join(NAMES) + ".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_check_knows_which_function_or_class_holds_its_answer(name):
+    model = ("encode", "decode", "reparameterize", "vae")
+    assert holder_of(name) == ("VAE" if name in model else name)
+
+
+def test_hints_and_solutions_in_a_notebook():
+    hint, solution = check.kl_divergence.hint(), check.kl_divergence.solution()
+    assert hint._repr_html_().startswith("<div")
+    assert "<code>" in type(hint)("use `exp`")._repr_html_()
+    assert solution._repr_html_().startswith("<pre><code>def kl_divergence(mu, logvar)")
+    assert "&lt;b&gt;" in type(hint)("<b>", code=True)._repr_html_()
+    wrong, right = check.kl_divergence(lambda m, v: None), check.kl_divergence(by_hand)
+    assert "check.kl_divergence.hint()" in wrong._repr_html_()
+    assert "hint()" not in right._repr_html_()
+    assert wrong.hint().text.startswith("Hint 2 of 3")
+    assert wrong.solution().text == right.solution().text == solution.text
 
 
 def solution_lines(name):
@@ -402,6 +439,26 @@ def test_a_block_without_its_answer_is_passed_over_and_the_next_ones_too(capsys)
     del space["made"]
     with pytest.raises(NameError, match="made"):  # it was made, and is missed for another reason
         run("<cell 2>", "with check.if_written():\n    more = made + 1\n")
+
+
+def test_a_block_answers_for_its_own_names_only(capsys):
+    checks = type(check)()
+    space = {"check": checks}
+
+    def run(name, *lines):
+        text = "\n".join(lines) + "\n"
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        exec(compile(text, name, "exec"), space)
+
+    block = "with check.if_written():"
+    run("<two 1>", block, "    before = 1", block, "    raise NotImplementedError", "    made = 2",
+        block, "    after = 3", "del before, after")  # fmt: skip
+    assert "not written yet" in capsys.readouterr().out
+    for name in ("before", "after"):
+        with pytest.raises(NameError, match=name):
+            run("<two 2>", block, f"    {name}")
+    run("<two 3>", block, "    made")
+    assert "there is no `made`" in capsys.readouterr().out
 
 
 def test_a_step_can_name_what_it_would_make(capsys):
