@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from vae_helpers import answers, check, probing
-from vae_helpers.checks import holder_of
+from vae_helpers.checks import code_in_html, holder_of
 from vae_helpers.judging import judge
 from vae_helpers.probing import NAMES, probe
 from vae_helpers.zoo import CLASSIC, HINTS, ZOO
@@ -352,7 +352,8 @@ def test_a_check_knows_which_function_or_class_holds_its_answer(name):
 def test_hints_and_solutions_in_a_notebook():
     hint, solution = check.kl_divergence.hint(), check.kl_divergence.solution()
     assert hint._repr_html_().startswith("<div")
-    assert "<code>" in type(hint)("use `exp`")._repr_html_()
+    assert code_in_html("use `exp` or `log`") == "use <code>exp</code> or <code>log</code>"
+    assert "<code>exp</code>" in type(hint)("use `exp`")._repr_html_()
     assert solution._repr_html_().startswith("<pre><code>def kl_divergence(mu, logvar)")
     assert "&lt;b&gt;" in type(hint)("<b>", code=True)._repr_html_()
     wrong, right = check.kl_divergence(lambda m, v: None), check.kl_divergence(by_hand)
@@ -459,6 +460,29 @@ def test_a_block_answers_for_its_own_names_only(capsys):
             run("<two 2>", block, f"    {name}")
     run("<two 3>", block, "    made")
     assert "there is no `made`" in capsys.readouterr().out
+
+
+def test_a_cell_with_a_magic_is_no_obstacle(capsys):
+    text = "%matplotlib inline\nwith check.if_written():\n    raise NotImplementedError\n"
+    linecache.cache["<magic>"] = (len(text), None, text.splitlines(True), "<magic>")
+    exec(compile(text.replace("%", "#"), "<magic>", "exec"), {"check": type(check)()})
+    assert "not written yet" in capsys.readouterr().out
+
+
+def test_only_what_the_course_has_is_offered(capsys):
+    def training_step(model, optimizer, x):
+        raise NotImplementedError
+
+    def mine():
+        raise NotImplementedError
+
+    checks = type(check)()
+    for blank, arguments in ((training_step, (1, 2, 3)), (mine, ())):
+        with checks.if_written():
+            blank(*arguments)
+    offered, not_offered = capsys.readouterr().out.splitlines()
+    assert offered.endswith("from vae_helpers.answers import training_step")
+    assert not_offered.endswith("mine is not written yet.")
 
 
 def test_a_step_can_name_what_it_would_make(capsys):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.distributions import Bernoulli, Independent, Normal
 from torch.distributions import kl_divergence as torch_kl
 
-from vae_helpers import VAE, Autoencoder
+from vae_helpers import VAE, Autoencoder, ConditionalVAE
 from vae_helpers import objectives as ob
 
 
@@ -240,6 +240,94 @@ def test_the_terms_of_the_negative_elbo(likelihood, model):
         kl = torch_kl(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum()
         expected = {"loss": recon + 3 * kl, "recon": recon, "kl": kl}
         torch.testing.assert_close(terms, expected, rtol=1e-5, atol=0)
+
+
+def test_without_a_warm_up_the_weight_is_beta_from_the_first_epoch(model):
+    x, objective = torch.rand(3, 784), ob.NegativeELBO(3.0)
+    model.train()
+    for epoch in (None, 0.0, 0.5, 2.0):
+        if epoch is not None:
+            objective.at_epoch(epoch)
+        terms = objective(model, x)
+        torch.testing.assert_close(terms["loss"], terms["recon"] + 3 * terms["kl"])
+
+
+@pytest.mark.parametrize("returned", [3.0, None, torch.zeros(2), torch.zeros(0)])
+def test_a_loss_function_must_return_one_number(returned, model):
+    objective = ob.LossFunction(lambda *terms: returned)
+    with pytest.raises(ValueError, match="must return one number"):
+        objective(model, torch.rand(2, 784))
+
+
+def test_a_loss_function_may_return_one_number_in_any_shape(model):
+    objective = ob.LossFunction(lambda *terms: torch.ones(1, 1))
+    assert objective(model, torch.rand(2, 784))["loss"].shape == ()
+
+
+def test_labels_and_models_belong_together(model):
+    x, labels = torch.rand(2, 784), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match="takes no labels"):
+        ob.given_labels(model, labels)
+    with pytest.raises(ValueError, match="needs a label"):
+        ob.elbo(ConditionalVAE(2, 4), x)
+    assert ob.given_labels(model, None) is model
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (lambda r, m, v: (r, m), "returned 2 values"),
+        (lambda r, m, v: (r, m, v, v), "returned 4 values"),
+        (lambda r, m, v: r, "returned Tensor"),
+        (lambda r, m, v: (r[:1], m, v), "one number for each pixel"),
+        (lambda r, m, v: (r.repeat(2, 1), m, v), "one number for each pixel"),
+        (lambda r, m, v: (r[:, 1:], m, v), "one number for each pixel"),
+        (lambda r, m, v: (r, m[:1], v[:1]), "shape"),
+    ],
+)
+def test_outputs_that_are_none(outputs, words, model):
+    right = model(torch.rand(2, 784))
+    model.forward = lambda x: outputs(*right)
+    with pytest.raises(ValueError, match=words):
+        ob.vae_outputs(model, torch.rand(2, 784))
+
+
+@pytest.mark.parametrize("codes", [lambda m, v: m, lambda m, v: (m,), lambda m, v: (m, v, v)])
+def test_an_encoder_must_give_two_tensors(codes, model):
+    right = model.encode(torch.rand(2, 784))
+    model.encode = lambda x: codes(*right)
+    with pytest.raises(ValueError, match="must return two tensors"):
+        ob.elbo(model, torch.rand(2, 784))
+
+
+@pytest.mark.parametrize("images", [lambda r: r[1:], lambda r: r.repeat(2, 1), lambda r: r[:, 1:]])
+def test_a_decoder_must_give_an_image_for_each_code(images, model):
+    decode = model.decode
+    model.decode = lambda z: images(decode(z))
+    with pytest.raises(ValueError, match=r"it must be \(2, 784\)"):
+        ob.elbo(model, torch.rand(2, 784))
+
+
+@torch.no_grad()
+def test_the_courses_models_are_judged_by_their_logits_and_others_by_what_they_decode(model):
+    """A white pixel that is black in the data costs its logit, 200 nats; from probabilities at most 100."""
+    x = torch.zeros(2, 784)
+    for parameter in model.fc_dec[2].parameters():
+        parameter.zero_()
+    model.fc_dec[2].bias += 200
+    judge = {"elbo": lambda: ob.elbo(model, x) + ob.kl_divergence(*model.encode(x))}
+    judge["bound"] = lambda: -ob.NegativeELBO()(model, x)["recon"] / 2
+    for found in judge.values():
+        torch.testing.assert_close(found().mean(), torch.tensor(-200.0 * 784))
+    model.fc_dec[-1] = torch.nn.Hardsigmoid()  # no sigmoid at the end: decode must run
+    for found in judge.values():
+        torch.testing.assert_close(found().mean(), torch.tensor(-100.0 * 784))
+    model.fc_dec = torch.nn.Sequential(model.fc_dec[2], torch.nn.Sigmoid(), torch.nn.Identity())
+    model.fc_dec[0] = torch.nn.Linear(3, 784)
+    model.fc_dec[0].weight.zero_()
+    model.fc_dec[0].bias.fill_(200)
+    for found in judge.values():
+        torch.testing.assert_close(found().mean(), torch.tensor(-100.0 * 784))
 
 
 # --- bad input ----------------------------------------------------------------------------------

@@ -23,8 +23,17 @@ PACKAGE = ROOT / "vae_helpers"
 MODULES = {path.stem: ast.parse(path.read_text("utf-8")) for path in PACKAGE.glob("*.py")}
 # Lowest first; a module imports only from lower floors, or from its own.
 FLOORS = [
-    {"objectives", "models", "latents", "data", "progress", "zoo", "answers", "processes"},
-    {"pretrained", "training", "evaluation", "sequences", "molecules", "probing", "judging"},
+    {"objectives", "models", "latents", "data", "files", "zoo", "answers", "processes"},
+    {
+        "progress",
+        "pretrained",
+        "training",
+        "evaluation",
+        "sequences",
+        "molecules",
+        "probing",
+        "judging",
+    },
     {"figures", "widgets", "latent_lab", "checks", "predictions", "report", "command_train"},
     {"grading", "submission", "containment", "collecting", "grade_pages"},
     {"__main__"},

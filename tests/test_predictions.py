@@ -140,7 +140,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="could not be kept"):
         progress.record_prediction("b", {"answer": 2})
     assert (tmp_path / FILE).read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert {path.name for path in tmp_path.iterdir()} == {FILE, f"{FILE}.lock"}
 
 
 def test_many_threads_lose_nothing(tmp_path):

@@ -291,6 +291,9 @@ def test_a_losss_beta_is_found_whatever_its_units(beta, scale, constant, sigma, 
     for kind, stated in (("bernoulli", None), ("gaussian", sigma)):
         found = vh.effective_beta(loss, likelihood=kind, sigma=stated, pixels=30, latent_dim=3)
         assert found == pytest.approx(beta, rel=1e-5, abs=1e-5)
+    kind = "bernoulli"
+    message = refuses(lambda: vh.effective_beta(lambda *terms: -loss(*terms), likelihood=kind))
+    assert "wrong" in message
 
 
 @given(no_count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_train(commands)
     _add_grade(commands)
     given = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack a letter of a folder's name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return int(given.run(given))
     except (ValueError, OSError) as error:

@@ -232,16 +232,12 @@ class _IfWritten:
 
 
 def _assigned_in_block(filename: str, line: int) -> set[str]:
-    """The names that the `with` block at this line assigns."""
+    """The names that the block whose `with` stands in this line assigns."""
     try:
         tree = ast.parse("".join(linecache.getlines(filename)))
     except SyntaxError:
         return set()
-    blocks = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.With) and node.lineno <= line <= (node.end_lineno or line)
-    ]
+    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.With) and n.lineno == line]
     return {
         node.id
         for block in blocks

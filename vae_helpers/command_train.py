@@ -16,6 +16,7 @@ from torch import nn
 
 from . import processes
 from .data import ImageSet, load_images
+from .files import write_whole
 from .models import GAN, VAE, Autoencoder, ConditionalVAE
 from .objectives import Reconstruction
 from .training import History, fit, fit_gan
@@ -153,22 +154,19 @@ def _check_folder(training: Training, out: Path, first: bool) -> None:
             raise ValueError(f"{out} holds another training, of {kept}: choose another folder.")
     elif first:
         out.mkdir(parents=True, exist_ok=True)
-        _write_json(path, {"settings": wanted})
+        write_whole(path, _as_json({"settings": wanted}))
 
 
-def _write_json(path: Path, told: dict[str, Any]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+def _as_json(told: dict[str, Any]) -> str:
+    return json.dumps(told, indent=1) + "\n"
 
 
 def _write(training: Training, model: nn.Module, history: History, source: str, out: Path) -> None:
-    """Put the results in place, each file whole; the checkpoint stays, so that more epochs are not lost."""
-    from safetensors.torch import save_file
+    """Put the results in place; the checkpoint stays, so that more epochs are not lost."""
+    from safetensors.torch import save
 
-    part = out / "model.safetensors.part"
-    save_file({k: v.contiguous() for k, v in model.cpu().state_dict().items()}, part)
-    part.replace(out / "model.safetensors")
+    weights = {k: v.contiguous() for k, v in model.cpu().state_dict().items()}
+    write_whole(out / "model.safetensors", save(weights))
     told = {
         "settings": asdict(training),
         "source": source,
@@ -179,4 +177,4 @@ def _write(training: Training, model: nn.Module, history: History, source: str, 
         "test": history.test,
         "seconds": history.seconds,
     }
-    _write_json(out / "training.json", told)
+    write_whole(out / "training.json", _as_json(told))

@@ -67,13 +67,14 @@ def effective_beta(
 
     `loss(recon_x, x, mu, logvar)` is called on batches of random images, probabilities and posteriors of the given
     sizes: x and recon_x (B, pixels) in (0, 1), mu and logvar (B, D). It gives one number, in whatever units and with
-    whatever sums and means. If it is a · (−log p(x|z)) + b · KL + c, with a, b, c the same for every batch, the
+    whatever sums and means. If it is a · (−log p(x|z)) + b · KL + c, with a > 0 and b, c the same for every batch, the
     result is b / a: the β of Higgins et al. 2017, equation 4, for which training has the same optimum. `sigma`,
-    the standard deviation of a pixel, is part of the statement where the likelihood is 'gaussian'.
+    the standard deviation of a pixel, is part of the statement where the likelihood is 'gaussian'. A KL term that
+    makes up less than a ten-thousandth of how the loss varies is not told from another term so small.
 
     Raises:
-        ValueError: the loss is no such sum under this likelihood, does not depend on the reconstruction, or is not
-            finite; an unknown likelihood; a size below 1.
+        ValueError: the loss is no such sum under this likelihood, or has the wrong sign; it does not depend on the
+            reconstruction, or is not finite; an unknown likelihood; a size below 1.
     """
     check_likelihood(likelihood, sigma)
     if likelihood == "categorical":
@@ -123,6 +124,8 @@ def _ratio_of_weights(losses: Tensor, terms: Tensor) -> float:
     a, b = weights / scale
     if a.abs() * scale[0] < 1e-9 * centred.abs().max():
         raise ValueError("The loss does not depend on the reconstruction, so it has no β.")
+    if a < 0:
+        raise ValueError("The loss falls as the reconstruction gets worse: is its sign wrong?")
     return float(b / a)
 
 
@@ -212,7 +215,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 def precision_recall_density_coverage(
     real: Tensor, generated: Tensor, k: int = 5
 ) -> dict[str, float]:
-    """Four shares that compare generated with real features, shapes (M, F) and (N, F), by balls around each of them.
+    """Three shares and a density: real against generated features, shapes (M, F) and (N, F), by balls around each.
 
     A ball reaches to the k-th nearest neighbour in its own set. `precision`: generated ones inside a ball of a real
     one; `recall`: real ones inside a ball of a generated one (Kynkäänniemi et al. 2019, equations 1 and 2).

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from typing import Any
 from .checks import holder_of
 from .collecting import Submission, collect, copy_for_one
 from .containment import Container, find_container, run_contained, stop_all
+from .files import write_whole
 from .grade_pages import class_page, feedback_page
 from .judging import Verdict, judge
 from .submission import unpack
@@ -168,7 +170,7 @@ def _grade_one(
         if row is None:
             row = _graded(submission, container, checks, seconds)
             row.digest = digest
-            _write(kept, json.dumps(asdict(row), indent=1))
+            write_whole(kept, json.dumps(asdict(row), indent=1))
     except Exception as error:  # whatever it is, the others are graded
         row = Row(
             submission.name, f"not graded: the grader failed: {type(error).__name__}: {error}"[:500]
@@ -375,25 +377,25 @@ def write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> None
     """Write scores.csv, a page for each row, and class.html; each is whole or not there."""
     (out / "feedback").mkdir(exist_ok=True)
     for row in rows:
-        _write(out / "feedback" / row.page, feedback_page(row))
-    _write(out / "class.html", class_page(rows, checks))
-    part = out / "scores.csv.part"
-    with part.open("w", encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["submission", "score", "max_score", "status", *checks, "notes"])
-        for row in rows:
-            states = [_state(row.checks[name]) for name in checks]
-            notes = "; ".join(row.notes + row.for_teacher)
-            cells: list[str | int] = [
-                row.submission,
-                row.score,
-                len(checks),
-                row.status,
-                *states,
-                notes,
-            ]
-            table.writerow([_harmless(cell) for cell in cells])
-    part.replace(out / "scores.csv")
+        write_whole(out / "feedback" / row.page, feedback_page(row))
+    write_whole(out / "class.html", class_page(rows, checks))
+    file = io.StringIO(newline="")
+    table = csv.writer(file)
+    table.writerow(["submission", "score", "max_score", "status", *checks, "notes"])
+    for row in rows:
+        states = [_state(row.checks[name]) for name in checks]
+        notes = "; ".join(row.notes + row.for_teacher)
+        cells: list[str | int] = [
+            row.submission,
+            row.score,
+            len(checks),
+            row.status,
+            *states,
+            notes,
+        ]
+        table.writerow([_harmless(cell) for cell in cells])
+    # a spreadsheet knows by the mark at the start that this is UTF-8
+    write_whole(out / "scores.csv", "\ufeff" + file.getvalue())
 
 
 def _state(verdict: Verdict) -> str:
@@ -406,9 +408,3 @@ def _harmless(cell: str | int) -> str | int:
     if isinstance(cell, str) and re.match(r"\s*[=+\-@\t\r]", cell):
         return f"'{cell}"
     return cell
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")
-    part.replace(path)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .data import ImageSet
 from .figures import CLASS_COLOURS
+from .files import write_whole
 from .models import PIXELS
 from .objectives import Model
 from .widgets import latents_by_effect
@@ -215,7 +216,6 @@ class LatentLab(anywidget.AnyWidget):
         Raises:
             OSError: the file cannot be written.
         """
-        path = Path(path)
         state = {"spec": self.spec, "z": self.z, "x": self.x}
         bytes_ = {
             key: base64.b64encode(getattr(self, key)).decode()
@@ -228,8 +228,8 @@ class LatentLab(anywidget.AnyWidget):
         )
         page = PAGE.read_text(encoding="utf-8")
         page = page.replace("/* SCRIPT */", script).replace("/* DATA */", data)
-        path.write_text(page, encoding="utf-8")
-        return path
+        write_whole(path, page)
+        return Path(path)
 
 
 def _classifier(classifier: nn.Module, packer: _Packer) -> list[Layer]:

@@ -61,7 +61,7 @@ def to_selfies(smiles: str) -> list[str]:
 
 
 def from_selfies(text: str) -> str:
-    """A SELFIES, its symbols written one after another, as SMILES. Every row of its symbols is a molecule.
+    """A SELFIES, its symbols written one after another, as SMILES. Every row of its symbols is a molecule, or nothing.
 
     Raises:
         ValueError: it holds something that is not a symbol.

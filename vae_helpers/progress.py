@@ -1,22 +1,26 @@
 """What a learner has done so far, in a file beside the notebooks: predictions, and checks that were tried.
 
-The file is written whole and then put in place, so that a crash leaves the old one. One that cannot be read is
-set aside under another name, never overwritten.
+The file is written whole and then put in place, so that a crash leaves the old one. A lock beside it lets one notebook
+write at a time. A file that cannot be read is set aside under another name, never overwritten.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from .files import write_whole
+
 FILE = ".vae_progress.json"
+PATIENCE = 10.0  # seconds to wait for another notebook
 _LOCK = threading.RLock()
 
 
@@ -37,18 +41,28 @@ def load_progress() -> dict[str, dict[str, Any]]:
         return empty
     except ValueError as error:  # json and unicode errors are of this kind too
         aside = path.with_name(f"{path.stem}.damaged-{time.time_ns()}.json")
-        path.replace(aside)
-        warnings.warn(
-            f"Your progress file could not be read ({error}). It was set aside as {aside.name}, and a new one begun.",
-            stacklevel=3,
-        )
+        try:
+            path.replace(aside)
+            done = f"It was set aside as {aside.name}, and a new one begun."
+        except OSError as reason:  # a folder that cannot be written
+            done = f"It could not be set aside either: {reason}."
+        warnings.warn(f"Your progress file could not be read ({error}). {done}", stacklevel=3)
         return empty
     return empty | kept
 
 
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One thread of one notebook at a time. Where no lock can be had, go on: what is written is whole in any case."""
+    with _LOCK, contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError, NotImplementedError):
+            held.enter_context(FileLock(f"{progress_file()}.lock", timeout=PATIENCE))
+        yield
+
+
 def record_check(name: str, passed: bool, diagnosis: str | None) -> None:
     """Keep that a check was tried, and with what result."""
-    with _LOCK:
+    with _alone():
         kept = load_progress()
         before = kept["checks"].get(name)
         entry = before if isinstance(before, dict) else {}
@@ -66,26 +80,16 @@ def record_check(name: str, passed: bool, diagnosis: str | None) -> None:
 
 def record_prediction(key: str, entry: dict[str, Any]) -> None:
     """Keep one prediction under its key."""
-    with _LOCK:
+    with _alone():
         kept = load_progress()
         kept["predictions"][key] = entry
         save_progress(kept)
 
 
 def save_progress(kept: dict[str, dict[str, Any]]) -> None:
-    """Write the whole file beside its place, then put it there. In a folder that cannot be written, warn."""
+    """Write the whole file. In a folder that cannot be written, warn."""
     path = progress_file()
     try:
-        descriptor, name = tempfile.mkstemp(prefix=FILE, suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(kept, file, indent=1, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(path, json.dumps(kept, indent=1, ensure_ascii=False))
     except OSError as error:
         warnings.warn(f"Your progress could not be kept in {path}: {error}", stacklevel=3)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from .files import write_whole
+
 STYLE = (
     "body { font: 16px/1.5 sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em; color: #222; "
     "background: #fff } img { max-width: 100% } dt { font-weight: bold; margin-top: 1em } "
@@ -58,8 +60,5 @@ def save_report(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
     )
-    target = Path(path)
-    part = target.with_name(target.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    part.replace(target)
-    return target
+    write_whole(path, page)
+    return Path(path)

@@ -162,7 +162,7 @@ class SequenceVAE(nn.Module):
         """A string for each code, shape (B, length): at each step the likeliest symbol, or one drawn at random.
 
         At `temperature` 1 symbols are drawn from p(x_t | x_1 … x_{t−1}, z); below it from p^(1 / temperature), made
-        to sum to one; at 0 the likeliest is taken.
+        to sum to one; at 0 the likeliest is taken. PAD, START and MASK are never drawn.
 
         Raises:
             ValueError: `temperature` is negative, or z does not have the shape (B, D).
@@ -273,7 +273,7 @@ def fill_in(
 ) -> Tensor:
     """Which symbol stands at one place of each string, given all the others: probabilities, shape (B, S).
 
-    Every symbol is tried: p(symbol | the others) = p(string with it) / Σ p(string with another), by Bayes' rule.
+    Every symbol is tried: p(symbol | the others) = p(string with it) / Σ p(string with each), by Bayes' rule.
     `log_likelihood` gives log p(x) or a bound of it, shape (B,), for strings (B, T); `place`, shape (B,), is where;
     the S symbols are those of `alphabet.symbols`, in their order.
 

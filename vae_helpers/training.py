@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import pickle
 import sys
@@ -19,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import processes
+from .files import write_whole
 from .models import GAN
 from .objectives import LossFunction, NegativeELBO, Objective, prepare_images
 
@@ -74,7 +76,8 @@ def fit(
 ) -> History:
     """Train a model with Adam, and return what happened.
 
-    `train_x` holds images, float32 in [0, 1], shape (N, 1, 28, 28) or (N, 784). `objective` is what is minimised: by
+    `train_x` holds images, float32 in [0, 1], shape (N, 1, 28, 28) or (N, 784), or what else the objective takes, such
+    as strings. `objective` is what is minimised: by
     default the negative ELBO with the KL term weighted by `beta`; or an object such as `objectives.Reconstruction()`;
     or your own `loss_function(recon_x, x, mu, logvar)`, summed over the batch. What is minimised is its mean over the
     images of a batch. The model is called with images of shape (B, 784). A `ConditionalVAE` needs `labels`, one for
@@ -90,6 +93,7 @@ def fit(
     Raises:
         TypeError, ValueError: an argument, the images or the model's outputs are not as described, or the
             loss stops being finite.
+        OSError: the checkpoint cannot be written; the model stays as trained so far.
     """
     _check_settings(model, epochs, batch_size, lr)
     settings = {"batch_size": batch_size, "lr": lr, "beta": beta, "images": len(train_x)}
@@ -338,7 +342,7 @@ def _save_checkpoint(
     history: History,
     settings: dict[str, Any],
 ) -> None:
-    """Write everything that the next epoch depends on; the file is whole, or the one before. One process writes."""
+    """Write everything that the next epoch depends on; one process writes."""
     numbers = processes.gather(_random_state())
     if processes.rank() != 0:
         return
@@ -349,9 +353,9 @@ def _save_checkpoint(
         "random": numbers,
         "settings": settings,
     }
-    part = Path(f"{path}.part")
-    torch.save(state, part)
-    part.replace(path)
+    whole = io.BytesIO()
+    torch.save(state, whole)  # into a file, a full disk would be a RuntimeError that names none
+    write_whole(path, whole.getvalue())
 
 
 def _load_checkpoint(

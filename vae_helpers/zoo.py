@@ -1,5 +1,4 @@
-"""The bug zoo: what goes wrong in VAEs that people write, by name. The texts say what to change, "
-"never the answer."""
+"""The bug zoo: what goes wrong in VAEs that people write, by name. The texts say what to change, and no more."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ ZOO = {
         "Look at the factor in front of the sum.",
     ),
     "kl-mu-not-squared": Bug(
-        "Then a negative mean is paid for, and a mean of −100 would be the best of all.",
+        "Then a negative mean is paid for: the more negative, the better.",
         "Look at how the mean enters the formula.",
     ),
     "kl-sigma-for-variance": Bug(
@@ -114,7 +113,7 @@ ZOO = {
         "Let σ² enter the formula.",
     ),
     "kl-logvar-missing": Bug(
-        "Then a variance of 0 is cheapest: the VAE turns into a plain autoencoder.",
+        "Then a variance of 0 is cheapest: the VAE turns into an autoencoder whose codes are held near 0.",
         "Let log σ² enter the formula.",
     ),
     "kl-term-sign": Bug(
@@ -157,8 +156,9 @@ ZOO = {
         "Exchange the two arguments.",
     ),
     "recon-half-missing": Bug(
-        "Only the bright pixels are judged. A white image would be a perfect reconstruction of everything.",
-        "A pixel that is dark must count too: the cross-entropy has two terms.",
+        "One half of the cross-entropy is missing: only bright pixels are judged, or only dark ones. A white image, "
+        "or a black one, would be a perfect reconstruction of everything.",
+        "A pixel must count whether it is bright or dark: the cross-entropy has two terms.",
     ),
     "two-sigmoids": Bug(
         "A second sigmoid is applied to what are probabilities already. It squeezes them into [0.5, 0.73]: no "
@@ -167,8 +167,8 @@ ZOO = {
         "Keep one sigmoid, in the decoder, and the loss that takes probabilities.",
     ),
     "targets-rescaled": Bug(
-        "The images were shifted or scaled, so that the targets leave [0, 1]. A cross-entropy has no meaning "
-        "there: it can fall below 0.",
+        "The images were shifted or scaled. Targets outside [0, 1] have no meaning in a cross-entropy, which can fall "
+        "below 0; targets divided by 255 once more make every image nearly black.",
         "Leave the images as they are, in [0, 1].",
     ),
     # the loss as a whole
@@ -180,12 +180,14 @@ ZOO = {
         "Turn the sign of the whole.",
     ),
     "kl-too-weak": Bug(
-        "The price of z is too low. Reconstructions are sharp, and codes from the prior decode to junk. Likely "
+        "The price of z is too low. The lower it is, the sharper the reconstructions, and the more codes from the "
+        "prior decode to junk. Likely "
         "causes: a mean over the batch in the KL term alone, or a small factor in front of it.",
         "Sum both terms over the batch in the same way, and weight the KL term with 1.",
     ),
     "kl-too-strong": Bug(
-        "The price of z is too high. The decoder reads little of z, and reconstructions blur.",
+        "The price of z is too high. The higher it is, the less the decoder reads of z, and the more "
+        "reconstructions blur.",
         "Weight the KL term with 1, and look for a mean in the reconstruction.",
     ),
     "kl-missing": Bug(
