@@ -44,6 +44,11 @@ def test_images_are_drawn_from_black_to_white_whatever_they_hold(ax):
     assert picture.get_clim() == (0, 1)
     assert picture.get_array().shape == (58, 58)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.get_yticks().tolist() == [13.5, 43.5]  # the middle of each row
+    assert figures.draw_images(ax, torch.zeros(12, 784)).get_array().shape == (
+        58,
+        298,
+    )  # ten in a row
     assert ax.get_title() == "t"
 
 
@@ -135,6 +140,27 @@ def test_the_architecture_names_every_part(ax):
     assert said.count("(B, 400)") == 2
     assert said.count("(B, 2)") == 4
     assert len(boxes) == 8
+
+
+def test_in_the_architecture_nothing_overlaps_and_every_arrow_goes_from_box_to_box(ax):
+    boxes = [
+        patch.get_path().get_extents()
+        for patch in figures.draw_architecture(ax, pixels=784, hidden=400, latents=2)
+    ]
+    for number, one in enumerate(boxes):
+        assert not any(one.overlaps(other) for other in boxes[:number])
+    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
+    assert all(x0 < b.x0 < b.x1 < x1 and y0 < b.y0 < b.y1 < y1 for b in boxes)
+    texts = {text.get_text(): text.get_position() for text in ax.texts}
+    assert all(x0 < x < x1 and y0 < y < y1 for x, y in texts.values())
+    assert texts["mu"][0] == texts["logvar"][0] > texts["fc_mu"][0] > texts["h"][0]
+    assert texts["mu"][1] == pytest.approx(0.28 - texts["logvar"][1])  # one above, one below
+    arrows = [text for text in ax.texts if isinstance(text, mpl.text.Annotation)]
+    assert len(arrows) == 8
+    for arrow in arrows:
+        for x, y in (arrow.xy, arrow.xyann):
+            near = [b for b in boxes if b.x0 - 0.1 < x < b.x1 + 0.1 and b.y0 - 0.1 < y < b.y1 + 0.1]
+            assert len(near) == 1
 
 
 def test_the_style_loads_and_is_opaque():

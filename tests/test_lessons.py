@@ -335,3 +335,27 @@ def test_the_table_of_seconds_and_memory_is_the_one_measured():
     lessons = vh.load_benchmark("notebooks")["lessons"]
     assert set(lessons) == {path.stem for path in LEARNERS}
     assert notebooks.table(lessons) in notebooks.README.read_text("utf-8")
+
+
+def test_what_is_cited_is_on_the_list_of_references():
+    """By the first author and the year, as in "Bowman and others (2016, section 3)"."""
+    listed = {
+        (re.search(r"\*\*([\w-]+)", line)[1], re.search(r"(\d{4})\*\*", line)[1])
+        for line in (ROOT / "notebooks" / "references.md").read_text("utf-8").splitlines()
+        if line.startswith("- ")
+    }
+    texts = [
+        source(cell) for path in PATHS for cell in cells(path) if cell["cell_type"] == "markdown"
+    ]
+    texts += [path.read_text("utf-8") for path in (ROOT / "vae_helpers").glob("*.py")]
+    name = r"[A-Z][\w-]*[a-zé]"
+    cited = {
+        found.groups()
+        for text in texts
+        for found in re.finditer(
+            rf"({name})(?:(?:, (?:van den )?{name})*,? and (?:{name}|others)| et al\.)?,? \(?((?:19|20)\d\d)",
+            " ".join(text.split()),
+        )
+    } - {("In", "2022"), ("August", "2026"), ("November", "2026")}  # no authors
+    assert cited - listed == set()
+    assert len(cited) > 40

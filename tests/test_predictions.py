@@ -170,7 +170,7 @@ def test_the_summary_counts_and_judges_the_confidence():
         commit(f"wrong {number}", "a", 100, "b")
     assert "0 of 4 right, 1 not committed" in summary.value
     assert "100% sure on average, and right in 0%" in summary.value
-    assert "(Brier score) is 1.00" in summary.value
+    assert "(Brier score, best 0) is 1.00" in summary.value
     assert "surer than right" in summary.value
     for number in range(12):
         commit(f"right {number}", "a", 75, "a")

@@ -425,8 +425,10 @@ def test_the_vote_of_the_neighbours(seed, count, width, classes):
     assert 0 <= vh.knn_accuracy(codes, labels, codes + 1, labels, k=count) <= 1
     for k in (0, count + 1, True, 1.0):
         refuses(lambda k=k: vh.knn_accuracy(codes, labels, codes, labels, k=k), ValueError)
-    refuses(lambda: vh.knn_accuracy(codes, labels[:-1], codes, labels, k=1), ValueError)
-    refuses(lambda: vh.knn_accuracy(codes, labels, codes, labels[:-1], k=1), ValueError)
+    for wrong in (labels[:-1], torch.cat([labels, labels])):
+        for given_labels in ((wrong, labels), (labels, wrong)):
+            message = refuses(lambda a=given_labels: vh.knn_accuracy(codes, a[0], codes, a[1], k=1))
+            assert "one label for each code" in message
 
 
 # --- paths --------------------------------------------------------------------------------------
@@ -596,6 +598,7 @@ def test_sliders_show_the_code_that_they_are_given(latents, data):
     sliders.reset()
     torch.testing.assert_close(sliders.z, start)
     assert sliders.image.value == first
+    assert len(vh.LatentSliders(small(latent_dim=latents), 1).sliders) == 1
     for wrong in ([latents], [-1], [0, 0], [], 0, latents + 1, [0.5]):
         refuses(lambda wrong=wrong: vh.LatentSliders(small(latent_dim=latents), wrong))
     refuses(lambda: vh.LatentSliders(small(latent_dim=latents), z=torch.zeros(latents + 1)))
@@ -615,6 +618,8 @@ def test_figure_sliders_draw_what_their_sliders_say(low, high):
     sliders.sliders["pick"].value = "b"
     assert seen == [(low, "a"), (high, "a"), (high, "b")]
     assert sliders.text.value == f"{high:.2f} b"
+    with_step = vh.FigureSliders(lambda figure, value: None, value=(low, high, low, 0.25))
+    assert with_step.sliders["value"].step == 0.25
     for wrong in ((high, low, high), (low, high), (low, high, high + 1), [], 3):
         refuses(lambda wrong=wrong: vh.FigureSliders(draw, value=wrong, pick=["a"]))
 

@@ -158,7 +158,8 @@ def draw_molecules(
         raise ValueError(f"There are {len(legends)} legends for {len(molecules)} molecules.")
     options = rdMolDraw2D.MolDrawOptions()
     options.drawMolsSameScale = False
-    options.legendFontSize = 28
+    options.legendFontSize = 26
+    options.legendFraction = 0.2  # or a large molecule runs into its legend
     options.bondLineWidth = 3
     png = Draw.MolsToGridImage(
         [_read(smiles) for smiles in molecules],

@@ -255,14 +255,14 @@ def _summary() -> str:
         f"Your predictions: {sum(bool(p.right) for p in judged)} of {len(judged)} right"
         f"{f', {open_} not committed' if open_ else ''}. "
         f"You were {sure:.0%} sure on average, and right in {share:.0%}. "
-        f"The mean squared gap between confidence and outcome (Brier score) is {brier:.2f}; always saying 50 % "
-        "would give 0.25. "
+        f"The mean squared gap between confidence and outcome (Brier score, best 0) is {brier:.2f}; always "
+        "saying 50% would give 0.25. "
     )
     noise = 2 * math.sqrt(
         max(sure * (1 - sure), 0.01) / len(judged)
     )  # two standard errors, had you been as sure as right
     if abs(sure - share) <= noise:
-        return text + "For so few guesses that is well calibrated: the difference is within chance."
+        return text + "The difference is within chance, for so few guesses."
     return text + (
         "You were surer than right."
         if sure > share
