@@ -196,6 +196,13 @@ def test_the_gan_has_about_as_many_weights_as_the_vae():
     assert abs(gan / vae - 1) < 0.02
 
 
+def test_the_discriminator_leaks_and_drops_as_stated():
+    layers = GAN(latent_dim=5, hidden_dim=8).discriminator
+    for layer in (layers[1], layers[4]):
+        assert layer(torch.tensor([-1.0, 1.0])).tolist() == pytest.approx([-0.2, 1.0])
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == [0.3, 0.3]
+
+
 def test_the_shapes_of_the_gan():
     gan = GAN(latent_dim=5, hidden_dim=8)
     images = gan(torch.randn(6, 5))

@@ -57,6 +57,12 @@ def test_bernoulli_is_that_of_torch_distributions():
     torch.testing.assert_close(ob.bernoulli_log_likelihood_from_logits(torch.logit(p), x), expected)
 
 
+def test_a_pixel_that_is_certain_and_right_costs_nothing():
+    x = torch.tensor([[0.0, 1.0]])
+    assert ob.bernoulli_log_likelihood(x, x).item() == 0
+    assert ob.bernoulli_log_likelihood(1 - x, x).item() == -200  # two logarithms, each kept at −100
+
+
 def test_bernoulli_of_grey_pixels_is_the_cross_entropy():
     p, x = torch.rand(4, 10), torch.rand(4, 10)
     expected = -F.binary_cross_entropy(p, x, reduction="none").sum(1)
@@ -300,7 +306,16 @@ def test_an_encoder_must_give_two_tensors(codes, model):
         ob.elbo(model, torch.rand(2, 784))
 
 
-@pytest.mark.parametrize("images", [lambda r: r[1:], lambda r: r.repeat(2, 1), lambda r: r[:, 1:]])
+@pytest.mark.parametrize(
+    "images",
+    [
+        lambda r: r[1:],
+        lambda r: r.repeat(2, 1),
+        lambda r: r[:, 1:],
+        lambda r: r.reshape(4, 392),
+        lambda r: r.reshape(1, 1568),
+    ],
+)
 def test_a_decoder_must_give_an_image_for_each_code(images, model):
     decode = model.decode
     model.decode = lambda z: images(decode(z))
