@@ -175,6 +175,7 @@ def test_the_summary_counts_and_judges_the_confidence():
     for number in range(12):
         commit(f"right {number}", "a", 75, "a")
     assert "12 of 16 right" in summary.value
+    assert "is 0.30" in summary.value  # (4 · 1² + 12 · ¼²) / 16
     assert "within chance" in summary.value
     forget()
     summary = prediction_summary()

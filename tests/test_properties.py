@@ -516,6 +516,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name):
 def test_an_image_set_is_as_it_says(name):
     data = vh.load_images(name)
     assert isinstance(data, vh.ImageSet)
+    with pytest.raises(AttributeError):  # a cell cannot put other images into it by mistake
+        data.test_x = data.train_x
     for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
         assert x.shape == (len(y), 1, 28, 28)
         assert (x.dtype, y.dtype) == (torch.float32, torch.int64)
@@ -781,6 +783,11 @@ def test_a_vae_of_strings_has_the_stated_shapes(texts, latents, seed):
     x, batch = alphabet.encode(texts), len(texts)
     model = small(lambda **sizes: SequenceVAE(alphabet, **sizes, embedding_dim=4), latents).eval()
     logits, mu, logvar = model(x)
+    drawn = []
+    for either in (model, vh.VAE(latents, 4)):  # z as in the models of images
+        torch.manual_seed(seed)
+        drawn.append(either.reparameterize(mu, logvar))
+    assert torch.equal(*drawn)
     assert logits.shape == (batch, alphabet.length, len(alphabet))
     assert mu.shape == logvar.shape == (batch, latents)
     found = vh.elbo(model, x, likelihood="categorical")
