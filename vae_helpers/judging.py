@@ -656,7 +656,7 @@ def _judge_noise(z: Array, mu: Array, sigma: Array, v: Array) -> None:
 
 
 def _beside(got: Array, expected: Array) -> str:
-    return ", ".join(f"{g:.2f} (for {e:.2f})" for g, e in zip(got, expected, strict=True))
+    return ", ".join(f"{g:.2f} (should be {e:.2f})" for g, e in zip(got, expected, strict=True))
 
 
 def _spread_is(std: Array, expected: Array, n: int) -> bool:

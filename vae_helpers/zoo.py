@@ -213,7 +213,7 @@ ZOO = {
     # z
     "std-is-exp-logvar": Bug(
         "exp(log σ²) is the variance σ². What scales ε is the standard deviation σ.",
-        "Look for the factor that a square root puts into an exponent.",
+        "σ is the square root of σ². Look for the factor that a root puts into the exponent.",
     ),
     "std-is-logvar": Bug(
         "The log-variance itself scales ε. It can be negative, and it is 0 where σ is 1.",
