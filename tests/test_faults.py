@@ -98,6 +98,17 @@ def test_a_folder_that_cannot_be_written(kept):
     assert contents(kept) == before
 
 
+def test_a_damaged_file_in_a_folder_that_cannot_be_written(kept):
+    (kept / FILE).write_text("{")
+    before = contents(kept)
+    prefix = mounted(f"mount --bind {kept} {kept} && mount -o remount,bind,ro {kept} && cd {kept}")
+    said = python(KEEP, cwd=kept, before=prefix).splitlines()
+    assert "could not be read" in said[0]
+    assert "could not be set aside either" in said[0]
+    assert said[1].startswith("WARNING Your progress could not be kept in ")
+    assert contents(kept) == before
+
+
 def test_a_full_disk(kept, tmp_path):
     """A disk of 64 kB with what was kept, and the rest of it full; afterwards it is as before."""
     disk, zeros = tmp_path / "disk", "dd if=/dev/zero of=filled status=none 2>/dev/null"
