@@ -476,11 +476,16 @@ def test_only_what_the_course_has_is_offered(capsys):
     def mine():
         raise NotImplementedError
 
+    class VAE:
+        def encode(self, x):
+            raise NotImplementedError
+
     checks = type(check)()
-    for blank, arguments in ((training_step, (1, 2, 3)), (mine, ())):
+    for blank, arguments in ((training_step, (1, 2, 3)), (VAE().encode, (1,)), (mine, ())):
         with checks.if_written():
             blank(*arguments)
-    offered, not_offered = capsys.readouterr().out.splitlines()
+    offered, model_offered, not_offered = capsys.readouterr().out.splitlines()
+    assert model_offered.endswith("from vae_helpers.answers import VAE")
     assert offered.endswith("from vae_helpers.answers import training_step")
     assert not_offered.endswith("mine is not written yet.")
 
