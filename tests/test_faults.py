@@ -26,7 +26,6 @@ for number in range(int(sys.argv[2])):
 KEEP = """
 import sys, warnings
 import torch
-from matplotlib.figure import Figure
 import vae_helpers as vh
 from vae_helpers import progress
 warnings.formatwarning = lambda message, *_: f"WARNING {message}\\n"
@@ -126,7 +125,9 @@ def test_a_full_disk(kept, tmp_path):
 
 def test_two_notebooks_that_keep_their_progress_at_once(tmp_path):
     runs = [
-        subprocess.Popen([sys.executable, "-c", RECORD, name, "60"], cwd=tmp_path, stdout=-3)
+        subprocess.Popen(
+            [sys.executable, "-c", RECORD, name, "60"], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
         for name in ("one", "two", "three")
     ]
     assert [run.wait(timeout=120) for run in runs] == [0, 0, 0]

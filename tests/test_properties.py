@@ -713,17 +713,17 @@ def test_a_report_holds_every_word_as_it_was_written(tmp_path, title, answers, c
     path = vh.save_report(
         tmp_path / "report.html", title=title, answers=answers, figures={caption: Figure((1, 1))}
     )
-    page = path.read_text("utf-8")
-    assert f"<h1>{html.escape(title)}</h1>" in page.replace("\r", "\n") or "\r" in title
+    page = path.read_bytes().decode("utf-8")
+    assert f"<h1>{html.escape(title)}</h1>" in page
     for question, answer in answers.items():
-        assert html.escape(question).replace("\r", "\n") in page
-        assert html.escape(answer.strip()).replace("\r", "\n") in page.replace("\r", "\n")
+        assert html.escape(question) in page
+        assert html.escape(answer.strip()) in page
     tags = set(re.findall(r"<(\w+)", page))
     known = {"html", "meta", "title", "style", "body", "h1", "p", "dl", "dt", "dd", "i"}
     assert tags <= known | {"figure", "img", "figcaption"}  # nothing of the learner's became a tag
     refuses(lambda: vh.save_report(path, title=title, answers={"q": 3}, figures={}), TypeError)
     refuses(lambda: vh.save_report(path, title=title, answers={}, figures={"f": 3}), TypeError)
-    assert path.read_text("utf-8") == page
+    assert path.read_bytes().decode("utf-8") == page
 
 
 @given(st.one_of(st.none(), st.integers(), st.text(), st.lists(st.floats())))

@@ -1,4 +1,4 @@
-"""Write vae_helpers/README.md: every public name, with the first sentence of its docstring.
+"""Write vae_helpers/README.md: every public name, with the first paragraph of its docstring.
 
 python tools/list_names.py
 """

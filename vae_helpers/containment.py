@@ -97,9 +97,8 @@ def find_container() -> Container:
 
 def _works(command: list[str]) -> bool:
     try:
-        return not subprocess.run(
-            command, capture_output=True, timeout=START_SECONDS, check=False
-        ).returncode
+        done = subprocess.run(command, capture_output=True, timeout=START_SECONDS, check=False)
+        return done.returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

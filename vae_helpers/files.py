@@ -23,9 +23,8 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
         with part.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(
-                file.fileno()
-            )  # on some systems a crash of the machine leaves an empty file otherwise
+            # or, on some systems, a crash of the machine leaves an empty file
+            os.fsync(file.fileno())
         part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

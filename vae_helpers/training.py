@@ -77,14 +77,13 @@ def fit(
     """Train a model with Adam, and return what happened.
 
     `train_x` holds images, float32 in [0, 1], shape (N, 1, 28, 28) or (N, 784), or what else the objective takes, such
-    as strings. `objective` is what is minimised: by
-    default the negative ELBO with the KL term weighted by `beta`; or an object such as `objectives.Reconstruction()`;
-    or your own `loss_function(recon_x, x, mu, logvar)`, summed over the batch. What is minimised is its mean over the
-    images of a batch. The model is called with images of shape (B, 784). A `ConditionalVAE` needs `labels`, one for
-    each image, and `test_labels` for `test_x`. `generator` seeds the order of the images and the noise, for any
-    model; without it both come from torch's own. `progress` shows a bar, or is called with the history after each
-    epoch. With a `checkpoint`, a file, all that the training needs is kept there after each epoch, and a call with
-    the same settings goes on from it, as if it had never been stopped.
+    as strings. `objective` is what is minimised: by default the negative ELBO with the KL term weighted by `beta`; or
+    an object such as `objectives.Reconstruction()`; or your own `loss_function(recon_x, x, mu, logvar)`, summed over
+    the batch. What is minimised is its mean over the images of a batch. The model is called with images of shape (B,
+    784). A `ConditionalVAE` needs `labels`, one for each image, and `test_labels` for `test_x`. `generator` seeds the
+    order of the images and the noise, for any model; without it both come from torch's own. `progress` shows a bar, or
+    is called with the history after each epoch. With a `checkpoint`, a file, all that the training needs is kept there
+    after each epoch, and a call with the same settings goes on from it, as if it had never been stopped.
 
     Under torchrun, with torch.distributed initialised, the processes share each batch and take the same steps.
 
