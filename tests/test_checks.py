@@ -81,6 +81,96 @@ def test_the_zoo_is_large_and_every_name_in_it_is_met():
     assert {name for name, _, _ in WRONG} == {name for name, _, _ in RIGHT} == set(NAMES)
 
 
+class OddGradient(torch.autograd.Function):
+    """The identity, whose gradient is multiplied by a number."""
+
+    @staticmethod
+    def forward(ctx, value, factor):
+        ctx.factor = factor
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.factor * gradient, None
+
+
+def z_with_odd_gradient(factor):
+    return lambda mu, logvar: (
+        mu + torch.exp(0.5 * OddGradient.apply(logvar, factor)) * torch.randn_like(mu)
+    )
+
+
+def bernoulli_with_epsilon(recon_x, x):
+    ones, zeros = x * torch.log(recon_x + 1e-2), (1 - x) * torch.log(1 - recon_x + 1e-2)
+    return -(ones + zeros).sum()
+
+
+def walk_that_lingers(points, steps):
+    path = answers.walk(points, steps)
+    path[1:-1] += 0.1
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        (
+            "kl_divergence",
+            lambda mu, logvar: (0.5 * (mu**4 + logvar.exp() - 1 - logvar)).sum(dim=1),
+            "none of the mistakes that the course knows",
+        ),
+        ("reconstruction_loss", lambda recon_x, x: ((recon_x - x) ** 4).sum(), "neither the"),
+        ("reconstruction_loss", bernoulli_with_epsilon, "neither the cross-entropy nor"),
+        (
+            "loss_function",
+            lambda recon_x, x, mu, logvar: ((recon_x - x) ** 4).sum() + (mu**4).sum(),
+            "The loss must be their sum",
+        ),
+        (
+            "reparameterize",
+            lambda mu, logvar: (
+                mu
+                + torch.exp(0.5 * logvar)
+                * torch.randn_like(mu)
+                * (1 + torch.arange(mu.shape[1]) / 9)
+            ),
+            "none of the mistakes that the course knows",
+        ),
+        ("reparameterize", z_with_odd_gradient(1.3), "gradient with respect to logvar is off by"),
+        ("reparameterize", z_with_odd_gradient(torch.nan), "respect to logvar is off by nan"),
+        (
+            "prior_grid",
+            lambda side: torch.cartesian_prod(
+                *[torch.special.ndtri((torch.arange(side) + 0.3) / side)] * 2
+            ),
+            "must be the normal quantiles",
+        ),
+        ("walk", walk_that_lingers, "Both ends are right, and some steps between are not"),
+        (
+            "importance_weighted",
+            lambda log_w: log_w.median(dim=0).values,
+            "none of the mistakes that the course knows",
+        ),
+    ],
+)
+def test_a_mistake_without_a_name_is_wrong_too(name, answer, said):
+    verdict = getattr(check, name)(answer)
+    assert (verdict.passed, verdict.attempted, verdict.diagnosis) == (False, True, None), verdict
+    assert said in verdict.message
+
+
+def test_the_verdict_on_a_loss_shows_the_first_that_came_back():
+    given = []
+
+    def odd(recon_x, x, mu, logvar):
+        loss = ((recon_x - x) ** 4).sum() + (mu**4).sum()
+        given.append(loss.item())
+        return loss
+
+    said = check.loss_function(odd).message
+    assert f"For one batch of 4 images you give {given[0]:.5g};" in said
+
+
 # --- the probe and the judge --------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Hostile submissions. Each is bounded of itself, so that a limit that failed would harm nothing."""
 
 import contextlib
+import os
 import socket
 
 import psutil
@@ -103,6 +104,10 @@ HOSTILE = {
         "    builtins = Stays()\n    return torch.zeros(1)",
         "",
     ),
+    "asks who it is": (
+        "    import os\n    raise ValueError(f'the user {{os.getuid()}}')",
+        "the user 6" if os.geteuid() == 0 else "the user",  # root becomes a user that nobody is
+    ),
     "raises what is no Exception": (
         "    class Out(BaseException): pass\n    raise Out('far out')",
         "far out",
@@ -189,3 +194,23 @@ def test_no_process_is_left(batch):
             if "vae_helpers.submission" in " ".join(process.cmdline()):
                 left.append(process)
     assert not left
+
+
+@pytest.mark.parametrize(
+    ("there", "works", "found"),
+    [
+        ((), (), "limits alone"),
+        (("bwrap", "unshare"), (), "limits alone"),  # installed, and not allowed
+        (("bwrap", "unshare"), ("unshare",), "unshare"),
+        (("unshare",), ("bwrap", "unshare"), "unshare"),
+        (("bwrap", "unshare"), ("bwrap", "unshare"), "bubblewrap"),
+    ],
+)
+def test_the_strongest_way_that_is_there_and_works_is_taken(monkeypatch, there, works, found):
+    monkeypatch.setattr(
+        containment.shutil, "which", lambda program: program if program in there else None
+    )
+    monkeypatch.setattr(containment, "_works", lambda command: command[0] in works)
+    container = containment.find_container()
+    assert container.name == found
+    assert container.sealed == (found == "bubblewrap")

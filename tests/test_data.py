@@ -1,5 +1,6 @@
 """The embedded data, and the full image sets: in every layout, downloaded from a server here, and damaged."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -22,6 +23,12 @@ from torchvision import datasets
 from vae_helpers import data, load_benchmark, load_images, load_texts
 
 NAMES = ["mnist", "fashion-mnist"]
+
+
+def test_a_set_cannot_be_changed_under_others_who_use_it():
+    for one in (load_images("mnist"), load_texts("surnames")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            one.name = "another"
 
 
 # --- the embedded images ------------------------------------------------------------------------

@@ -157,6 +157,20 @@ def test_in_the_architecture_nothing_overlaps_and_every_arrow_goes_from_box_to_b
     assert texts["mu"][1] == pytest.approx(0.28 - texts["logvar"][1])  # one above, one below
     arrows = [text for text in ax.texts if isinstance(text, mpl.text.Annotation)]
     assert len(arrows) == 8
+    # from h to mu and to logvar, and on to z: mirror images of each other
+    upper, lower = (
+        sorted((*a.xy, *a.xyann) for a in arrows if side * (a.xy[1] + a.xyann[1]) > 0.5)
+        for side in (1, -1)
+    )
+    assert [(x1, -y1, x0, -y0) for x1, y1, x0, y0 in upper] == sorted(
+        part for part in lower if part[0] != part[2]
+    )
+    headings = [texts[name] for name in texts if "\n" in name and "(B" not in name]
+    assert [x for x, _ in headings] == sorted(x for x, _ in headings)
+    encoder, reparameterization, decoder = (x for x, _ in headings)
+    assert texts["h"][0] == encoder
+    assert texts["z"][0] == reparameterization
+    assert texts["h′"][0] < decoder < texts["recon_x"][0] - 0.5
     for arrow in arrows:
         for x, y in (arrow.xy, arrow.xyann):
             near = [b for b in boxes if b.x0 - 0.1 < x < b.x1 + 0.1 and b.y0 - 0.1 < y < b.y1 + 0.1]

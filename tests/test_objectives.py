@@ -361,6 +361,7 @@ def test_the_courses_models_are_judged_by_their_logits_and_others_by_what_they_d
         (torch.zeros(784), ValueError, "shape"),
         (torch.zeros(0, 784), ValueError, "empty"),
         (torch.full((2, 784), float("nan")), ValueError, "NaN"),
+        (torch.zeros(2, 28, 28, 1), ValueError, r"not \(2, 28, 28, 1\)"),
         (torch.full((2, 784), 1.01), ValueError, "lie in"),
         (torch.full((2, 784), -0.01), ValueError, "lie in"),
     ],
@@ -377,6 +378,7 @@ def test_images_that_are_none(x, error, words):
         (torch.ones(2, 3), TypeError, "not torch.float32"),
         (torch.ones(3, dtype=torch.int64), ValueError, r"not \(3,\)"),
         (torch.ones(0, 3, dtype=torch.int64), ValueError, r"not \(0, 3\)"),
+        (torch.ones(2, 3, 4, dtype=torch.int64), ValueError, r"not \(2, 3, 4\)"),
         (torch.tensor([[4, -1]]), ValueError, "negative"),
     ],
 )
@@ -400,6 +402,26 @@ def test_images_are_flattened():
             "as many numbers",
         ),
         (
+            lambda: ob.bernoulli_log_likelihood(torch.zeros(2, 6), torch.zeros(4, 3)),
+            "as many numbers",
+        ),
+        (
+            lambda: ob.bernoulli_log_likelihood(torch.zeros(4, 3), torch.zeros(2, 6)),
+            "as many numbers",
+        ),
+        (
+            lambda: ob.categorical_log_likelihood(
+                torch.zeros(2, 3, 5, 1), torch.ones(2, 3, dtype=torch.int64)
+            ),
+            "There must be logits",
+        ),
+        (
+            lambda: ob.categorical_log_likelihood(
+                torch.zeros(3, 3, 5), torch.ones(2, 3, dtype=torch.int64)
+            ),
+            "There must be logits",
+        ),
+        (
             lambda: ob.bernoulli_log_likelihood(torch.full((1, 2), 1.5), torch.zeros(1, 2)),
             "sigmoid",
         ),
@@ -420,3 +442,41 @@ def test_images_are_flattened():
 def test_bad_arguments(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+class Bare:
+    """What a model must have, and nothing of torch.nn: no `training`, no parameters."""
+
+    latent_dim = 2
+
+    def __init__(self, rows=1, pixels=784):
+        self.size = rows, pixels
+
+    def encode(self, x):
+        return x[:, 300:302], x[:, 400:402] - 1
+
+    def reparameterize(self, mu, logvar):
+        return mu
+
+    def decode(self, z):
+        rows, pixels = self.size
+        return torch.full((int(len(z) * rows), pixels), 0.25)
+
+    def forward(self, x):
+        return self.decode(self.encode(x)[0]), *self.encode(x)
+
+    __call__ = forward
+
+
+def test_a_model_that_is_no_module_is_measured_and_not_trained(digits):
+    terms = ob.NegativeELBO(beta=3.0, warm_up=10)(Bare(), digits.test_x[:8].flatten(1))
+    assert terms["kl"] > 0
+    torch.testing.assert_close(terms["loss"], terms["recon"] + 3 * terms["kl"])
+
+
+@pytest.mark.parametrize("size", [(2, 392), (0.5, 1568), (1, 785), (1, 783), (2, 784)])
+def test_a_decoder_that_makes_other_images_is_told_so(digits, size):
+    with pytest.raises(ValueError, match="decode must give one number for each pixel"):
+        ob.NegativeELBO()(Bare(*size), digits.test_x[:8].flatten(1))
+    with pytest.raises(ValueError, match=r"decode\(z\) gave the shape"):
+        ob.elbo(Bare(*size), digits.test_x[:8].flatten(1))

@@ -43,6 +43,11 @@ def test_nothing_is_chosen_for_the_learner_and_nothing_kept_before_the_commit(tm
     assert not (tmp_path / FILE).exists()
 
 
+def test_how_sure_goes_in_steps_from_chance_to_certainty():
+    sure = ask().sure
+    assert (sure.min, sure.max, sure.step, sure.value) == (50, 100, 5, 70)
+
+
 def test_commit_then_reveal(tmp_path):
     guess = ask()
     guess.guess.value, guess.sure.value = "the second", 80

@@ -165,9 +165,9 @@ def test_copies_are_found_and_only_copies(digits):
     a[0, 0], b[0, 1] = 1, 1
     corners = torch.cat([a, b])
     assert memorisation_ratio((a + b) / 2, corners) == 0
-    # 0.2·√2 from the one and 0.8·√2 from the other: a ratio of 1/4
-    assert memorisation_ratio(0.8 * a + 0.2 * b, corners) == 1
-    assert memorisation_ratio(0.7 * a + 0.3 * b, corners) == 0
+    # 0.24·√2 from the one and 0.76·√2 from the other: a ratio of 0.316, and then one of 0.351
+    assert memorisation_ratio(0.76 * a + 0.24 * b, corners) == 1
+    assert memorisation_ratio(0.74 * a + 0.26 * b, corners) == 0
     twice = torch.cat([corners, a])  # a training image that is there twice
     assert memorisation_ratio(a, twice) == 1
 

@@ -256,6 +256,17 @@ def test_a_slider_that_moves_during_training_shows_one_set_of_weights():
     assert max(spreads) == 0
 
 
+def test_an_effect_below_zero_counts_as_one_above():
+    """The picture changes with the second latent where it is negative, and with the first where it is positive."""
+
+    class OneSided(VAE):
+        def decode(self, z):
+            part = 0.2 * z[:, :1].clamp(min=0) + 0.3 * (-z[:, 1:2]).clamp(min=0)
+            return part.expand(-1, 784)
+
+    assert widgets.latents_by_effect(OneSided(latent_dim=3, hidden_dim=2)) == [1, 0, 2]
+
+
 # --- figures with sliders -----------------------------------------------------------------------
 
 

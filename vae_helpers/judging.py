@@ -189,9 +189,9 @@ def _kl_mistakes(mu: Array, v: Array) -> dict[str, list[Array]]:
         "kl-logvar-missing": [0.5 * (mu**2 + s2 - 1)],
     }
     signs = [(a, b, c) for a in (1, -1) for b in (1, -1) for c in (1, -1)]
-    mistakes["kl-term-sign"] = [
-        0.5 * (a * mu**2 + b * s2 - 1 - c * v) for a, b, c in signs if not a == b == c
-    ] + [0.5 * (a * mu**2 + b * s2 + 1 - c * v) for a, b, c in signs if not a == b == c]
+    mistakes["kl-term-sign"] = [  # with −1 they are the same but for the sign of the whole
+        0.5 * (a * mu**2 + b * s2 + 1 - c * v) for a, b, c in signs if not a == b == c
+    ]
     return mistakes
 
 
@@ -699,7 +699,7 @@ def _judge_gradients(record: Record, given: Mapping[str, Array], z: Array) -> st
     for name in ("mu", "logvar"):
         scale = 1.0 if name == "mu" else float(sigma.max())
         off = np.abs(np.asarray(record[f"grad.{name}"]) - expected[name]).max()
-        if off > 1e-3 * scale:
+        if not off <= 1e-3 * scale:  # it may be NaN
             raise _Stop(
                 f"z has the right distribution, but its gradient with respect to {name} is off by {off:.2g}."
             )
@@ -1066,7 +1066,9 @@ def _judge_plane(record: Record, given: Mapping[str, Array]) -> str:
         raise _wrong("wrong-shape", f"{seen} They must be ({latents},) and (2, {latents}).")
     lengths = np.linalg.norm(axes, axis=1)
     seen = f"The axes have the lengths {_list(lengths)} and the product {axes[0] @ axes[1]:.2g}."
-    if not _finite(axes) or np.abs(axes @ axes.T - np.eye(2)).max() > 1e-3:
+    if not (_finite(axes) and _finite(centre)):
+        raise _wrong("not-finite", "The centre or an axis holds a number that is not finite.")
+    if np.abs(axes @ axes.T - np.eye(2)).max() > 1e-3:
         raise _wrong("plane-not-orthonormal", seen)
     _, _, right = np.linalg.svd(codes - codes.mean(axis=0), full_matrices=False)
     _, _, raw = np.linalg.svd(codes, full_matrices=False)

@@ -139,6 +139,16 @@ def kl_from_std(mu, std):
     return 0.5 * torch.sum(mu**2 + std**2 - 1 - torch.log(std**2), dim=1)
 
 
+@wrong("kl_divergence", "kl-logvar-is-std")
+def kl_from_std_with_its_log(mu, std):
+    return 0.5 * torch.sum(mu**2 + std**2 - 1 - 2 * torch.log(std), dim=1)
+
+
+@wrong("kl_divergence", "kl-logvar-is-std")
+def kl_from_std_log_not_doubled(mu, std):
+    return 0.5 * torch.sum(mu**2 + std**2 - 1 - torch.log(std), dim=1)
+
+
 @wrong("kl_divergence", "kl-logvar-is-variance")
 def kl_from_variance(mu, var):
     return 0.5 * torch.sum(mu**2 + var - 1 - torch.log(var), dim=1)
@@ -179,6 +189,11 @@ def kl_bracket_slip(mu, logvar):
 @wrong("kl_divergence", "kl-term-sign")
 def kl_mu_sign(mu, logvar):
     return -0.5 * torch.sum(1 + logvar + mu.pow(2) - logvar.exp(), dim=1)
+
+
+@wrong("kl_divergence", "kl-term-sign")
+def kl_two_signs(mu, logvar):
+    return 0.5 * torch.sum(1 + logvar + mu.pow(2) - logvar.exp(), dim=1)
 
 
 @wrong("kl_divergence", "inputs-changed")
@@ -289,6 +304,32 @@ def recon_targets_normalized(recon_x, x):
 @wrong("reconstruction_loss", "fixed-batch")
 def recon_view_128(recon_x, x):
     return F.binary_cross_entropy(recon_x.view(128, 784), x.view(128, 784), reduction="sum")
+
+
+@wrong("reconstruction_loss", "targets-rescaled")
+def recon_targets_of_a_byte(recon_x, x):
+    x = 255 * x
+    return -(x * torch.log(recon_x) + (1 - x) * torch.log(1 - recon_x)).sum()
+
+
+@wrong("reconstruction_loss", "targets-rescaled")
+def recon_targets_divided_twice(recon_x, x):
+    return F.binary_cross_entropy(recon_x, x / 255, reduction="sum")
+
+
+@wrong("reconstruction_loss", "two-sigmoids")
+def recon_with_logits_batch_mean(recon_x, x):
+    return F.binary_cross_entropy_with_logits(recon_x, x, reduction="sum") / len(x)
+
+
+@wrong("reconstruction_loss", "two-sigmoids")
+def recon_with_logits_over_pixels(recon_x, x):
+    return F.binary_cross_entropy_with_logits(recon_x, x, reduction="none").mean(dim=1).sum()
+
+
+@wrong("reconstruction_loss", "recon-half-missing")
+def recon_bright_only_no_minus(recon_x, x):
+    return (x * torch.log(recon_x)).sum()
 
 
 @wrong("reconstruction_loss", "input-ignored")
@@ -647,6 +688,19 @@ class EncodeThree(VAE):
     def encode(self, x):
         h = torch.relu(self.fc1(x))
         return h, self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "one-output")
+class EncodeOneInATuple(VAE):
+    def encode(self, x):
+        return (self.fc_mu(torch.relu(self.fc1(x))),)
+
+
+@wrong("encode", "wrong-shape")
+class EncodeColumns(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h).unsqueeze(2), self.fc_logvar(h).unsqueeze(2)
 
 
 @wrong("encode", "one-layer-for-both")
@@ -1015,6 +1069,18 @@ def plane_at_zero(codes):
     return torch.zeros_like(codes[0]), axes[:2]
 
 
+@wrong("principal_plane", "plane-not-centred")
+def plane_at_one_code(codes):
+    axes = torch.linalg.svd(codes - codes.mean(dim=0), full_matrices=False)[2]
+    return codes[0], axes[:2]
+
+
+@wrong("principal_plane", "plane-not-centred")
+def plane_at_the_median(codes):
+    axes = torch.linalg.svd(codes - codes.mean(dim=0), full_matrices=False)[2]
+    return codes.median(dim=0).values, axes[:2]
+
+
 @wrong("principal_plane", "plane-weakest")
 def plane_of_least_variance(codes):
     _, vectors = torch.linalg.eigh(torch.cov(codes.T))
@@ -1030,6 +1096,12 @@ def plane_of_two_latents(codes):
 def plane_with_variances(codes):
     _, s, axes = torch.linalg.svd(codes - codes.mean(dim=0), full_matrices=False)
     return codes.mean(dim=0), s[:2, None] * axes[:2]
+
+
+@wrong("principal_plane", "not-finite")
+def plane_around_nothing(codes):
+    axes = torch.linalg.svd(codes - codes.mean(dim=0), full_matrices=False)[2]
+    return codes[:0].mean(dim=0), axes[:2]
 
 
 @wrong("principal_plane", "wrong-shape")
