@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -146,7 +147,10 @@ def test_no_thread_of_the_process_group_outlives_it(tmp_path):
 
 def test_two_processes_draw_noise_of_their_own_and_reach_the_same_loss(tmp_path):
     for name, command in (("one", COMMAND), ("two", TORCHRUN)):
-        run(command, tmp_path / name, "--epochs", "2")
+        done = run(command, tmp_path / name, "--epochs", "2")
+        loss = told(tmp_path / name)["test"]["loss"][-1]  # of the first process, which alone tells
+        assert done.stdout.count("0/2 epochs,") == 1
+        assert re.findall(r": 2 epochs, loss ([\d.]+),", done.stdout) == [f"{loss:.2f}"]
     one, two = (told(tmp_path / name)["test"]["loss"] for name in ("one", "two"))
     assert one[-1] == pytest.approx(two[-1], abs=1.5)
     first, second = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)["random"]

@@ -214,3 +214,9 @@ def test_the_strongest_way_that_is_there_and_works_is_taken(monkeypatch, there, 
     container = containment.find_container()
     assert container.name == found
     assert container.sealed == (found == "bubblewrap")
+
+
+def test_spare_users_are_different_and_in_a_range_that_no_one_uses():
+    uids = [uid for uid in (containment._spare_user() for _ in range(12)) if uid is not None]
+    assert len(set(uids)) == len(uids)
+    assert all(60_000 <= uid < 65_000 for uid in uids)

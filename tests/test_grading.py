@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -556,8 +557,9 @@ def test_each_submission_has_its_row(graded):
     assert rows["borrowed.ipynb"].checks["kl_divergence"].message == grading.BORROWED
     assert not any(verdict.attempted for verdict in rows["blank.ipynb"].checks.values())
     assert rows["mutant.ipynb"].for_teacher == ["the same file as mutant copy.ipynb"]
-    message = rows["helped"].checks["loss_function"].message
-    assert message == "Not attempted: the notebook defines no `loss_function`."
+    verdict = rows["helped"].checks["loss_function"]
+    assert verdict.message == "Not attempted: the notebook defines no `loss_function`."
+    assert not verdict.attempted
 
 
 def test_the_table_is_what_a_spreadsheet_can_open(graded):
@@ -596,6 +598,16 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
         assert "<img" not in page
         assert "<script" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in whole
+
+
+def test_a_kept_row_counts_only_for_what_it_was_made_of(tmp_path):
+    path = tmp_path / "ann.json"
+    for status in ("graded", "stopped"):
+        row = grading.Row("ann", status, digest="5" * 64)
+        path.write_text(json.dumps(asdict(row)))
+        assert grading._load(path, "5" * 64) == (row if status == "graded" else None)
+        assert grading._load(path, "4" * 64) is None
+        assert grading._load(path, "6" * 64) is None
 
 
 def test_a_second_run_grades_only_what_is_new(graded, monkeypatch):

@@ -82,7 +82,8 @@ def _train(given: argparse.Namespace) -> int:
     last = ", ".join(
         f"{name} {values[-1]:.2f}" for name, values in (history.test or history.train).items()
     )
-    print(f"{given.out}: {history.finished} epochs, {last}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes the first one tells
+        print(f"{given.out}: {history.finished} epochs, {last}")
     return 0
 
 
