@@ -22,6 +22,7 @@ from vae_helpers.zoo import CLASSIC, HINTS, ZOO
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
 from right import RIGHT  # isort: skip
+import wrong  # isort: skip
 from wrong import WRONG  # isort: skip
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -157,6 +158,26 @@ def test_a_mistake_without_a_name_is_wrong_too(name, answer, said):
     verdict = getattr(check, name)(answer)
     assert (verdict.passed, verdict.attempted, verdict.diagnosis) == (False, True, None), verdict
     assert said in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("EncodeMuOnly", "encode(x) gave back one tensor."),
+        ("EncodeThree", "encode(x) gave back 3 values."),
+        ("EncodeOneInATuple", "encode(x) gave back 1 values."),
+    ],
+)
+def test_the_verdict_on_an_encoder_says_how_many_came_back(name, said):
+    assert said in check.encode(getattr(wrong, name)).message
+
+
+def test_a_shape_that_is_right_for_the_first_batch_only_is_seen():
+    def of_five(mu, logvar):
+        kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(dim=1)
+        return kl if len(kl) == 5 else kl[None]
+
+    assert [check.kl_divergence(of_five).diagnosis] == ["wrong-shape"]
 
 
 def test_the_verdict_on_a_loss_shows_the_first_that_came_back():

@@ -80,6 +80,12 @@ def test_codes_have_a_mark_and_a_colour_for_each_class(ax):
         figures.draw_codes(ax, torch.zeros(3, 3), torch.zeros(3))
 
 
+def test_ten_classes_have_the_ten_colours_in_their_order(ax):
+    drawn = figures.draw_codes(ax, torch.zeros(10, 2), torch.arange(10))
+    shown = [mpl.colors.to_hex(scatter.get_facecolor()[0]) for scatter in drawn]
+    assert shown == [mpl.colors.to_hex(colour) for colour in figures.CLASS_COLOURS]
+
+
 def test_ten_colours_that_differ():
     assert len({mpl.colors.to_hex(colour) for colour in figures.CLASS_COLOURS}) == 10
 

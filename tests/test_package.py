@@ -112,6 +112,17 @@ def test_the_public_names_exist_and_explain_themselves():
         vae_helpers.Vae  # noqa: B018
 
 
+def test_every_argument_can_be_named():
+    functions = [
+        node
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert len(functions) > 400
+    assert not [node.name for node in functions if node.args.posonlyargs]
+
+
 def test_the_list_of_public_names_is_up_to_date():
     assert list_names.PAGE.read_text("utf-8") == list_names.page(), "run tools/list_names.py"
 

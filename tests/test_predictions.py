@@ -88,8 +88,10 @@ def test_a_number_is_right_within_its_tolerance():
         guess.reveal(45.3)
         assert guess.right is right
         assert "45.3 nats" in guess.said.value
+        assert "(a number in nats)" in repr(guess)
         guess.reveal(45.3, within=30)
         assert guess.right is True
+    assert "(a number)" in repr(predict("How many without a unit?", range=(0, 100)))
 
 
 def test_a_new_kernel_finds_what_was_committed():

@@ -316,6 +316,26 @@ def test_two_gaussians_say_their_kl():
     assert mean_part == 2.0
 
 
+def test_in_the_picture_of_one_gaussian_each_line_goes_from_its_noise_to_its_code():
+    sliders, figure = gaussian_sliders(draws=5, seed=3), plt.figure()
+    sliders._draw(figure, mu=2.0, logvar=-1.0)
+    _, lower = figure.axes
+    noise, codes = (np.asarray(points.get_offsets()) for points in lower.collections)
+    eps = torch.randn(5, generator=torch.Generator().manual_seed(3)).numpy()
+    np.testing.assert_allclose(noise, np.stack([eps, np.ones(5)], axis=1))
+    np.testing.assert_allclose(codes[:, 0], 2 + np.exp(-0.5) * eps, rtol=1e-6)
+    lines = [line.get_xydata() for line in lower.lines]
+    np.testing.assert_allclose(lines, np.stack([noise, codes], axis=1), rtol=1e-6)
+    plt.close(figure)
+
+
+def test_a_slider_has_sixty_steps_where_none_is_named():
+    sliders = FigureSliders(
+        lambda figure, a, b: None, a=(0.0, 3.0, 1.0), b=(0.0, 3.0, 1.0, 0.25)
+    ).sliders
+    assert (sliders["a"].step, sliders["b"].step) == (0.05, 0.25)
+
+
 def test_one_gaussian_says_its_standard_deviation():
     sliders = gaussian_sliders()
     before = pixels(sliders)

@@ -74,12 +74,8 @@ def load_pretrained(name: str) -> Any:
     if "alphabet" in info:
         arguments["alphabet"] = Alphabet.of(**info["alphabet"])
     model = KINDS[info["model"]](**arguments)
-    weights = {
-        key: value.float() if value.is_floating_point() else value
-        for key, value in load(payload).items()
-    }
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(load(payload))  # float16 becomes float32 as it is copied
     except RuntimeError as error:
         raise OSError(
             f"The weights {path} do not fit {info['model']}({info['arguments']}): {error} {REMEDY}"
