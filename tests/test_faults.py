@@ -1,5 +1,6 @@
 """What goes wrong around the course, done for real: a full disk, a folder that cannot be written, a killed kernel, two
-notebooks at once, another locale, no torchvision. Each ends in a sentence, and nothing that was kept is lost."""
+notebooks at once, another locale, no torchvision, a wrong clock. Each ends in a sentence, and nothing that was kept is
+lost."""
 
 import json
 import os
@@ -215,3 +216,26 @@ def test_a_cuda_build_without_a_driver(tmp_path):
     assert len(said.splitlines()) == 1
     assert "no GPU" in said
     assert "leave `device` out" in said
+
+
+WRONG_CLOCK = """
+import itertools, sys, time
+readings = itertools.cycle([0.0, 4.1e9, 1.0, -5.0])  # 1970, the year 2099, and back
+time.time = lambda: next(readings)
+"""
+TRAIN = """
+torch.manual_seed(0)
+history = vh.fit(vh.VAE(2, 8), torch.rand(64, 784), epochs=3)
+print("SECONDS", *history.seconds, file=sys.stderr)
+"""
+
+
+def test_a_clock_that_is_wrong_and_jumps(tmp_path):
+    said = python(WRONG_CLOCK + KEEP + TRAIN, cwd=tmp_path)
+    assert "ERROR" not in said
+    assert "WARNING" not in said
+    seconds = [float(part) for part in said.split("SECONDS")[1].split()]
+    assert len(seconds) == 3
+    assert all(0 < second < 60 for second in seconds)
+    assert {"report.html", "model.pt", "lab.html", FILE} <= {p.name for p in tmp_path.iterdir()}
+    assert "new" in json.loads((tmp_path / FILE).read_text("utf-8"))["predictions"]
