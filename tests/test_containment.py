@@ -106,7 +106,8 @@ HOSTILE = {
     ),
     "asks who it is": (
         "    import os\n    raise ValueError(f'the user {{os.getuid()}}')",
-        "the user 6" if os.geteuid() == 0 else "the user",  # root becomes a user that nobody is
+        # root becomes a user that nobody is, where there is one
+        "the user 6" if os.geteuid() == 0 and containment._spare_user() else "the user",
     ),
     "raises what is no Exception": (
         "    class Out(BaseException): pass\n    raise Out('far out')",
