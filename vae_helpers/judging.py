@@ -135,6 +135,13 @@ def _check_graph(record: Record, keys: list[str]) -> None:
         raise _wrong("loss-without-gradient", "No gradient can pass through the result.")
 
 
+def _check_finite(record: Record, call: str) -> None:
+    """A comparison with NaN is false, so that NaN would pass the bounds that are looked at after this."""
+    values = map(np.asarray, record.values())  # its texts too come back from a file as arrays
+    if not all(_finite(value) for value in values if value.dtype.kind in "biufc"):
+        raise _wrong("not-finite", f"{call} gave numbers that are not finite.")
+
+
 def _check_inputs_kept(record: Record) -> None:
     if record.get("inputs changed"):
         raise _wrong("inputs-changed", "After the call its inputs hold other numbers than before.")
@@ -726,7 +733,7 @@ def _two(record: Record, key: str) -> tuple[Array, Array]:
     if kind in ("not attempted", "error", "None") or kind.startswith("no method"):
         _usable(record, key, "encode(x)")
     if kind != "2 values":
-        what = "one tensor" if kind == "tensor" else kind
+        what = {"tensor": "one tensor", "1 values": "a tuple of one value"}.get(kind, kind)
         raise _wrong("one-output", f"encode(x) gave back {what}.")
     for part in (0, 1):
         _usable(record, f"{key}.{part}", "encode(x)")
@@ -740,8 +747,7 @@ def _judge_encode(record: Record, given: Mapping[str, Array]) -> str:
     if mu.ndim != 2 or len(mu) != 7 or mu.shape != logvar.shape:
         shapes = f"{_tuple(mu.shape)} and {_tuple(logvar.shape)}"
         raise _wrong("wrong-shape", f"For seven images encode(x) gave the shapes {shapes}.")
-    if not (_finite(mu) and _finite(logvar)):
-        raise _wrong("not-finite", "encode(x) gave numbers that are not finite.")
+    _check_finite(record, "encode(x)")
     for part, output in ((0, mu), (1, logvar)):
         if f"again.{part}" in record and not _close(
             np.asarray(record[f"again.{part}"]), output, 1e-4
@@ -808,8 +814,7 @@ def _judge_decode(record: Record, given: Mapping[str, Array]) -> str:
             "wrong-shape",
             f"For seven codes decode(z) has the shape {_tuple(seven.shape)}, not (7, 784).",
         )
-    if not _finite(seven):
-        raise _wrong("not-finite", "decode(z) gave numbers that are not finite.")
+    _check_finite(record, "decode(z)")
     again, far = np.asarray(record["again"]), np.asarray(record["far"])
     if np.abs(again - seven).max() > 1e-6:
         raise _wrong("decode-random", "Two calls with the same z gave different images.")
@@ -877,6 +882,8 @@ def _judge_forward(record: Record) -> str:
                 raise _wrong(
                     "forward-wrong", f"forward: in place of {name} model(x) gave something else."
                 )
+    made = {key: value for key, value in record.items() if key.startswith("forward")}
+    _check_finite(made, "forward: model(x)")
     again = np.asarray(record.get("forward again.0", outputs[0]))
     if np.abs(again - outputs[0]).max() < 1e-9:
         raise _wrong(
@@ -1064,10 +1071,9 @@ def _judge_plane(record: Record, given: Mapping[str, Array]) -> str:
         shapes = f"{_tuple(centre.shape)} and {_tuple(axes.shape)}"
         seen = f"For codes of shape {_tuple(codes.shape)} the shapes are {shapes}."
         raise _wrong("wrong-shape", f"{seen} They must be ({latents},) and (2, {latents}).")
+    _check_finite(record, "principal_plane(codes)")
     lengths = np.linalg.norm(axes, axis=1)
     seen = f"The axes have the lengths {_list(lengths)} and the product {axes[0] @ axes[1]:.2g}."
-    if not (_finite(axes) and _finite(centre)):
-        raise _wrong("not-finite", "The centre or an axis holds a number that is not finite.")
     if np.abs(axes @ axes.T - np.eye(2)).max() > 1e-3:
         raise _wrong("plane-not-orthonormal", seen)
     _, _, right = np.linalg.svd(codes - codes.mean(axis=0), full_matrices=False)
@@ -1093,6 +1099,7 @@ def _judge_walk(record: Record, given: Mapping[str, Array]) -> str:
             seen = f"For {steps} steps in {points.shape[1]} dimensions the path has the shape {_tuple(path.shape)}."
             raise _wrong("wrong-shape", f"{seen} It must be ({steps}, {points.shape[1]}).")
     _check_inputs_kept(record)
+    _check_finite(record, "walk(points, steps)")
     paths = {steps: np.asarray(record[str(steps)]) for steps in WALK_STEPS}
     if all(_close(path, _walk(points, steps)) for steps, path in paths.items()):
         return ""

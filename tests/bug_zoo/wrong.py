@@ -703,6 +703,13 @@ class EncodeColumns(VAE):
         return self.fc_mu(h).unsqueeze(2), self.fc_logvar(h).unsqueeze(2)
 
 
+@wrong("encode", "not-finite")
+class EncodeLogOfTheLayer(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), torch.log(self.fc_logvar(h) + 5)
+
+
 @wrong("encode", "one-layer-for-both")
 class EncodeOneLayer(VAE):
     def encode(self, x):
@@ -827,6 +834,12 @@ class DecodeSoftmax(VAE):
 class DecodeDraws(VAE):
     def decode(self, z):
         return torch.bernoulli(self.fc_dec(z))
+
+
+@wrong("decode", "not-finite")
+class DecodeNearCodesOnly(VAE):
+    def decode(self, z):
+        return self.fc_dec(z) * torch.sqrt(1 - z.norm(dim=1, keepdim=True) / 60)
 
 
 @wrong("decode", "wrong-shape")
@@ -1114,6 +1127,11 @@ def walk_without_the_end(points, steps):
     return walk(points, steps + 1)[:-1]
 
 
+@wrong("walk", "not-finite")
+def walk_through_logarithms(points, steps):
+    return walk(points.log(), steps).exp()
+
+
 @wrong("walk", "walk-skips-points")
 def walk_straight(points, steps):
     share = torch.linspace(0, 1, steps, dtype=points.dtype)[:, None]
@@ -1166,6 +1184,13 @@ class EncodeDropsAlways(VAE):
 class DecodeRounds(VAE):
     def decode(self, z):
         return self.fc_dec(z).round()
+
+
+@wrong("vae", "not-finite")
+class ForwardLogarithm(VAE):
+    def forward(self, x):
+        recon_x, mu, logvar = super().forward(x)
+        return torch.log(recon_x - 1), mu, logvar
 
 
 @wrong("vae", "images-not-flattened")
