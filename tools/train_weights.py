@@ -1,9 +1,9 @@
-"""Train the weights that come with the course: on all 60,000 training images, or on the molecules.
+"""Train the weights that come with the course: on all 60,000 training images, on the molecules, or on the names.
 
     python tools/train_weights.py FOLDER [--only NAME …]
 
 FOLDER holds the full sets in torchvision's layout. Each model is stored in half precision, and measured as it
-is stored, on all 10,000 test images, or on the held-out molecules. Beside NAME.safetensors stands NAME.json:
+is stored, on all 10,000 test images, or on the held-out strings. Beside NAME.safetensors stands NAME.json:
 settings, versions, test loss.
 """
 
@@ -13,7 +13,7 @@ import argparse
 import hashlib
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from vae_helpers.pretrained import KINDS, WEIGHTS, Pretrained
 from vae_helpers.sequences import Alphabet, SequenceVAE
 from vae_helpers.training import fit, fit_gan
 
+Strings = Sequence[Sequence[str]]
 SEED = 0
 BETAS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 10.0)
 # the share of the epochs, and their learning rate
@@ -80,22 +81,39 @@ def recipes() -> dict[str, dict[str, Any]]:
             "free_bits": 0.6,
             "warm_up": 10,
         }
+    found["sequence-vae-surnames"] = {
+        "model": "SequenceVAE",
+        "arguments": {"latent_dim": 16},
+        "data": "surnames",
+        "symbols": "letters",
+        "epochs": 20,
+        "beta": 1.0,
+        "free_bits": 0.3,
+        "warm_up": 0,
+    }
     return found
 
 
-def train_on_molecules(name: str, recipe: dict[str, Any]) -> None:
-    """Train one model of strings and write its two files."""
+def _strings(recipe: dict[str, Any]) -> tuple[Alphabet, Strings, Strings]:
+    """The alphabet of a recipe's data, and its strings for training and for testing, as their symbols."""
     texts = load_texts(recipe["data"])
+    if recipe["symbols"] == "letters":
+        return Alphabet([*texts.train, *texts.test, *texts.others]), [*texts.train], [*texts.test]
     kept = [
         [smiles for smiles in part if len(to_selfies(smiles)) <= recipe["longest"]]
         for part in (texts.train, texts.test)
     ]
-    written = [
+    train, test = (
         [to_selfies(smiles) if recipe["symbols"] == "selfies" else list(smiles) for smiles in part]
         for part in kept
-    ]
-    alphabet = Alphabet([*written[0], *written[1]])
-    x, test_x = map(alphabet.encode, written)
+    )
+    return Alphabet([*train, *test]), train, test
+
+
+def train_on_strings(name: str, recipe: dict[str, Any]) -> None:
+    """Train one model of strings and write its two files."""
+    alphabet, train, test = _strings(recipe)
+    x, test_x = alphabet.encode(train), alphabet.encode(test)
     torch.manual_seed(SEED)
     model = SequenceVAE(alphabet, **recipe["arguments"])
     objective = NegativeELBO(
@@ -252,8 +270,8 @@ def main() -> None:
     }
     for name, recipe in tqdm(wanted.items()):
         data = recipe["data"]
-        if data == "molecules":
-            train_on_molecules(name, recipe)
+        if recipe["model"] == "SequenceVAE":
+            train_on_strings(name, recipe)
             continue
         if data not in sets:
             sets[data] = load_images(data, full=True, root=arguments.folder)

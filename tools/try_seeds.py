@@ -8,9 +8,10 @@ Each lesson runs from a copy, in a kernel of its own; of 06 and 07 the complete 
 place of each seed N that the lesson names. A cell fails when it raises, or when an output that must not vary (the tag
 `nbval-check-output`) does. Cells are counted from 0, those with text included.
 
-`--all` runs every lesson with five seeds on three instruction sets, the numbers of threads in turn, and keeps the result in
-benchmarks/results/try_seeds.json after each run: stopped, it goes on where it was. A lesson that has changed since is
-run again. An instruction set that the processor lacks is said to be missing, and left out. Any failure exits with 1.
+`--all` runs every lesson with five seeds on three instruction sets, the numbers of threads in turn, and keeps the
+result in benchmarks/results/try_seeds.json after each run: stopped, it goes on where it was. A lesson that has changed
+since is run again. An instruction set that the processor lacks is said to be missing, and left out. Any failure makes
+the exit status 1.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from record import RESULTS, machine  # noqa: E402
+
 NOTEBOOKS = ROOT / "notebooks"
 INSTRUCTIONS = ("default", "avx2", "avx512")
 THREADS = (1, 2, 4)
@@ -71,10 +75,8 @@ def reseeded(source: str, seed: int) -> str:
 def missing(instructions: str) -> bool:
     """Whether this processor, or this build of torch, lacks an instruction set."""
     environment = os.environ | {"ATEN_CPU_CAPABILITY": instructions}
-    told = subprocess.run(
-        [sys.executable, "-c", CAPABILITY], env=environment, capture_output=True, text=True
-    )
-    return told.stdout.strip().lower() != instructions
+    told = subprocess.check_output([sys.executable, "-c", CAPABILITY], env=environment, text=True)
+    return told.strip().lower() != instructions
 
 
 def digest(path: Path) -> str:
@@ -193,9 +195,6 @@ def chosen(arguments: argparse.Namespace) -> list[Setting]:
 
 def keep(path: Path, done: list[dict[str, Any]]) -> None:
     """Write the result as the other benchmarks write theirs."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    from record import machine
-
     rows = sorted(done, key=lambda row: [row[key] for key in ("lesson", "seed", "instructions")])
     text = json.dumps({"machine": machine(), "runs": rows}, indent=1)
     part = path.with_suffix(".part")
@@ -207,15 +206,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("lessons", nargs="*", help="how their names begin: 01 08 (default: every lesson)")
+    parser.add_argument(
+        "lessons", nargs="*", help="how their names begin: 01 08 (default: every lesson)"
+    )
     parser.add_argument("--training", action="store_true", help="only lessons that train")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--instructions", nargs="+", choices=INSTRUCTIONS, default=list(INSTRUCTIONS))
+    parser.add_argument(
+        "--instructions", nargs="+", choices=INSTRUCTIONS, default=list(INSTRUCTIONS)
+    )
     parser.add_argument("--threads", nargs="+", type=int, help="default: 1, 2 and 4 in turn")
     parser.add_argument("--jobs", type=int, default=1, help="how many lessons run at once")
     parser.add_argument("--all", action="store_true", help="everything, with the result kept")
     arguments = parser.parse_args()
-    kept = ROOT / "benchmarks" / "results" / "try_seeds.json"
+    kept = RESULTS / "try_seeds.json"
     done: list[dict[str, Any]] = []
     if arguments.all:
         arguments.seeds = list(SEEDS)
@@ -224,7 +227,10 @@ def main() -> None:
     for row in try_all(settings, done, arguments.jobs):
         setting = Setting(**{key: row[key] for key in asdict(settings[0])})
         failed = row["failed"]
-        print(f"{setting}: {row['seconds']:.0f} s, {f'{len(failed)} failed' if failed else 'holds'}", flush=True)
+        print(
+            f"{setting}: {row['seconds']:.0f} s, {f'{len(failed)} failed' if failed else 'holds'}",
+            flush=True,
+        )
         for fault in failed:
             print(f"    cell {fault['cell']}: {fault['error']} {fault['line']}", flush=True)
         if arguments.all:
