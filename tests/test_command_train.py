@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vae_helpers import VAE, fit, load_images
+from vae_helpers import VAE, fit, load_images, processes
 from vae_helpers.__main__ import main
 from vae_helpers.command_train import MODELS, Training, train
 
@@ -34,6 +34,15 @@ def run(command, out, *options, check=True):
     )
     assert not check or done.returncode == 0, done.stderr[-3000:]
     return done
+
+
+@pytest.fixture
+def here():
+    """Trains in this process, with one thread as the others: no new interpreter is needed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield lambda out, *options: main(["train", "--out", str(out), *options])
+    torch.set_num_threads(threads)
 
 
 def weights(out):
@@ -77,9 +86,9 @@ def test_it_is_what_fit_does(tmp_path):
     same(weights(tmp_path), model.state_dict())
 
 
-def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path):
+def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path, here):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run(COMMAND, whole, "--epochs", "4")
+    assert here(whole, "--epochs", "4") == 0
     process = subprocess.Popen(
         [*COMMAND, "--out", str(killed), "--epochs", "4"],
         env=ENVIRONMENT,
@@ -92,26 +101,20 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert "train" not in told(killed)
-    run(COMMAND, killed, "--epochs", "4")
+    assert here(killed, "--epochs", "4") == 0
     same(weights(whole), weights(killed))
     assert told(whole)["test"] == told(killed)["test"]
     first_four = told(whole)["train"]
-    run(COMMAND, whole, "--epochs", "5")  # and further
+    assert here(whole, "--epochs", "5") == 0  # and further
     assert told(whole)["train"]["loss"][:4] == first_four["loss"]
     assert len(told(whole)["train"]["loss"]) == 5
 
 
-def test_two_processes_take_the_steps_of_one(tmp_path):
+def test_two_processes_take_the_steps_of_one(tmp_path, here):
     """An autoencoder draws no noise, so that the same order of images must give the same weights."""
-    options = [
-        "--model",
-        "autoencoder",
-        "--epochs",
-        "1",
-        "--batch-size",
-        "129",
-    ]  # 129: a last batch of 67
-    run(COMMAND, tmp_path / "one", *options)
+    options = ["--model", "autoencoder", "--epochs", "1"]
+    options += ["--batch-size", "129"]  # a last batch of 67
+    assert here(tmp_path / "one", *options) == 0
     run(TORCHRUN, tmp_path / "two", *options)
     one, two = told(tmp_path / "one"), told(tmp_path / "two")
     assert (one["processes"], two["processes"]) == (1, 2)
@@ -145,12 +148,14 @@ def test_no_thread_of_the_process_group_outlives_it(tmp_path):
     assert "gloo" not in done.stdout, done.stdout
 
 
-def test_two_processes_draw_noise_of_their_own_and_reach_the_same_loss(tmp_path):
-    for name, command in (("one", COMMAND), ("two", TORCHRUN)):
-        done = run(command, tmp_path / name, "--epochs", "2")
+def test_two_processes_draw_noise_of_their_own_and_reach_the_same_loss(tmp_path, here, capsys):
+    assert here(tmp_path / "one", "--epochs", "2") == 0
+    printed = {"one": capsys.readouterr().out}
+    printed["two"] = run(TORCHRUN, tmp_path / "two", "--epochs", "2").stdout
+    for name, out in printed.items():
         loss = told(tmp_path / name)["test"]["loss"][-1]  # of the first process, which alone tells
-        assert done.stdout.count("0/2 epochs,") == 1
-        assert re.findall(r": 2 epochs, loss ([\d.]+),", done.stdout) == [f"{loss:.2f}"]
+        assert out.count("0/2 epochs,") == 1
+        assert re.findall(r": 2 epochs, loss ([\d.]+),", out) == [f"{loss:.2f}"]
     one, two = (told(tmp_path / name)["test"]["loss"] for name in ("one", "two"))
     assert one[-1] == pytest.approx(two[-1], abs=1.5)
     first, second = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)["random"]
@@ -216,7 +221,8 @@ def test_a_folder_of_another_training_is_left_alone(tmp_path, capsys):
         (["--batch-size", "1"], "Each of the 2 processes needs an image of every batch"),
     ],
 )
-def test_what_several_processes_cannot_do_is_refused(tmp_path, options, said):
-    done = run(TORCHRUN, tmp_path, "--epochs", "1", *options, check=False)
-    assert done.returncode != 0
-    assert said in done.stderr
+def test_what_several_processes_cannot_do_is_refused(tmp_path, options, said, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "rank", lambda: 0)
+    assert main(["train", "--out", str(tmp_path / "out"), "--epochs", "1", *options]) == 2
+    assert said in capsys.readouterr().err

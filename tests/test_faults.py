@@ -171,20 +171,30 @@ print(vh.LogLikelihood(-1.0, 0.5, 3, 4))
 """
 
 
+STRANGE = {"LC_ALL": "C", "LANG": "tr_TR", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_another_locale(tmp_path):
+    """No file is read or written in the encoding of the locale, which is ASCII here."""
+    python(LETTERS, cwd=tmp_path, PYTHONIOENCODING="ascii:replace", **STRANGE)
+
+
+COMMANDS = """
+import sys
+from vae_helpers.__main__ import main
+assert main(["grade", sys.argv[1], "--out", "out"]) == 2
+assert main(["train", "--epochs", "1", "--latents", "2", "--out", sys.argv[1]]) == 0
+"""
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_another_locale(tmp_path, encoding):
-    """No file is read or written in the encoding of the locale, and what a terminal cannot show it shows otherwise."""
-    strange = {"LC_ALL": "C", "LANG": "tr_TR", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    python(LETTERS, cwd=tmp_path, PYTHONIOENCODING=f"{encoding}:replace", **strange)
+def test_another_terminal(tmp_path, encoding):
+    """What a terminal cannot show it shows otherwise."""
     settings = {"cwd": tmp_path, "capture_output": True}
-    settings["env"] = os.environ | strange | {"PYTHONIOENCODING": encoding}
-    command = [sys.executable, "-m", "vae_helpers"]
-    done = subprocess.run([*command, "grade", "Größe ✓", "--out", "out"], check=False, **settings)
-    assert done.returncode == 2, done.stderr
-    assert b"Traceback" not in done.stderr
-    one_epoch = ["--epochs", "1", "--latents", "2", "--out", "Größe ✓"]
-    done = subprocess.run([*command, "train", *one_epoch], check=False, **settings)
+    settings["env"] = os.environ | STRANGE | {"PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", COMMANDS, "Größe ✓"], check=False, **settings)
     assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
     assert b"1 epochs" in done.stdout
 
 

@@ -9,9 +9,9 @@ place of each seed N that the lesson names. A cell fails when it raises, or when
 `nbval-check-output`) does. Cells are counted from 0, those with text included.
 
 `--all` runs every lesson with five seeds on three instruction sets, the numbers of threads in turn, and keeps the
-result in benchmarks/results/try_seeds.json after each run: stopped, it goes on where it was. A lesson that has changed
-since is run again. An instruction set that the processor lacks is said to be missing, and left out. Any failure makes
-the exit status 1.
+result in benchmarks/results/try_seeds.json after each run: stopped, it goes on where it was. A lesson whose code has
+changed since is run again; after a change of the package, delete the file. An instruction set that the processor lacks
+is said to be missing, and left out. Any failure makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+
+from vae_helpers.files import write_whole
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -80,10 +82,9 @@ def missing(instructions: str) -> bool:
 
 
 def digest(path: Path) -> str:
-    """What a lesson computes: its code, and that of the package."""
+    """What tells a lesson's code from that of another version."""
     book = nbformat.read(path, as_version=4)
     code = [cell.source for cell in book.cells if cell.cell_type == "code"]
-    code += [module.read_text("utf-8") for module in sorted((ROOT / "vae_helpers").glob("*.py"))]
     return hashlib.sha256("\0".join(code).encode()).hexdigest()[:16]
 
 
@@ -100,9 +101,8 @@ def failures(book: Any, committed: list[str]) -> Iterator[dict[str, Any]]:
             continue
         for output in cell.outputs:
             if output.output_type == "error":
-                last = output.traceback[-1] if output.traceback else output.evalue
-                shown = re.sub(r"\x1b\[[0-9;]*m", "", last)
-                line = next((row for row in shown.splitlines() if row.startswith("-")), "")
+                shown = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(output.traceback))
+                line = next((row for row in shown.splitlines() if re.match("-+>", row)), "")
                 yield {"cell": number, "error": f"{output.ename}: {output.evalue}", "line": line}
         if "nbval-check-output" in tags and written(cell) != expected:
             yield {"cell": number, "error": "another output", "line": written(cell)[:500]}
@@ -120,11 +120,15 @@ def run(setting: Setting) -> dict[str, Any]:
             if cell.cell_type == "code":
                 cell.source, cell.outputs = reseeded(cell.source, setting.seed), []
         threads = str(setting.threads)
-        environment = os.environ | {
-            "ATEN_CPU_CAPABILITY": setting.instructions,
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-        }
+        environment = (
+            os.environ
+            | {
+                "ATEN_CPU_CAPABILITY": setting.instructions,
+                "OMP_NUM_THREADS": threads,
+                "MKL_NUM_THREADS": threads,
+                "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow down the other lessons
+            }
+        )
         client = NotebookClient(
             book,
             timeout=900,
@@ -140,6 +144,7 @@ def run(setting: Setting) -> dict[str, Any]:
             manager: Any = client.km
             peak = peak_memory(manager.provisioner.pid)
     return asdict(setting) | {
+        "processor": machine()["processor"],
         "digest": digest(path),
         "seconds": round(seconds, 1),
         "peak_memory_mb": peak,
@@ -196,13 +201,10 @@ def chosen(arguments: argparse.Namespace) -> list[Setting]:
 def keep(path: Path, done: list[dict[str, Any]]) -> None:
     """Write the result as the other benchmarks write theirs."""
     rows = sorted(done, key=lambda row: [row[key] for key in ("lesson", "seed", "instructions")])
-    text = json.dumps({"machine": machine(), "runs": rows}, indent=1)
-    part = path.with_suffix(".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps({"machine": machine(), "runs": rows}, indent=1) + "\n")
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -217,7 +219,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, help="default: 1, 2 and 4 in turn")
     parser.add_argument("--jobs", type=int, default=1, help="how many lessons run at once")
     parser.add_argument("--all", action="store_true", help="everything, with the result kept")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     kept = RESULTS / "try_seeds.json"
     done: list[dict[str, Any]] = []
     if arguments.all:
