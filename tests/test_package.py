@@ -42,6 +42,7 @@ DISTRIBUTIONS = {
     "pytorch_optimizer": "pytorch-optimizer",
     "IPython": "ipython",
     "PIL": "pillow",
+    "yaml": "pyyaml",
     "sklearn": "scikit-learn",
     "axe_playwright_python": "axe-playwright-python",
 }  # where the name to import differs
