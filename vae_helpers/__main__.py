@@ -135,7 +135,7 @@ def _grade(given: argparse.Namespace) -> int:
             uncontained=given.uncontained,
             progress=progress,
         )
-    graded = sum(not row.status.startswith("not graded") for row in rows)
+    graded = sum(row.graded for row in rows)
     print(f"{len(rows)} submissions, {graded} graded. Look at {given.out / 'class.html'}")
     return 0
 

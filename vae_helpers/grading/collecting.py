@@ -24,6 +24,13 @@ MOST_FILES = 20_000  # in one archive, or in the folder of one learner
 LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "__pycache__", "report.html")
 
 
+ALL_LESSONS = (
+    *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
+    *("05_vae_and_gan", "06_exercise", "07_mini_project", "08_how_good_is_it"),
+    *("09_text", "10_molecules"),
+)
+
+
 class CollectingError(ValueError):
     """What was given is no folder or archive of submissions."""
 
@@ -40,6 +47,17 @@ class Submission:
     def notebooks(self) -> list[str]:
         """The names of its notebooks, in the order of the alphabet."""
         return sorted(name for name in self.files if name.lower().endswith(".ipynb"))
+
+    def notebooks_of(self, lesson: str) -> list[str]:
+        """Those with the lesson's number in their name; without any, those that are not named like a lesson.
+
+        The course's own, in folders named `solutions`, are left out. Copies, which have longer names, come last.
+        """
+        names = {path: PurePosixPath(path).name for path in self.notebooks}
+        own = [path for path in names if "solutions" not in PurePosixPath(path).parts]
+        own.sort(key=lambda path: (len(path), path))
+        numbered = [path for path in own if re.search(rf"(?<!\d){lesson}(?!\d)", names[path])]
+        return numbered or [path for path in own if not names[path].startswith(ALL_LESSONS)]
 
 
 def collect(source: str | Path, workplace: Path) -> list[Submission]:

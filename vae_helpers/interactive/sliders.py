@@ -1,4 +1,4 @@
-"""Sliders for the lessons, made of ipywidgets. They decode with the learner's model; they have none of their own.
+"""Sliders made of ipywidgets. They decode with the learner's model; they have none of their own.
 
 JupyterLab may run a callback in another thread than a cell, also while a cell trains the model. So a callback
 here decodes from a copy of the model, draws its own random numbers, and touches no state of pyplot.
@@ -6,106 +6,23 @@ here decodes from a copy of the model, draws its own random numbers, and touches
 
 from __future__ import annotations
 
-import copy
 import io
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import figures
-from .models import PIXELS
-from .objectives import Model, bernoulli_log_likelihood, kl_divergence, prepare_images
-from .training import model_lock
+from vae_helpers.objectives import Model
 
-SIDE = 28
+from .snapshot import Snapshot, latents_by_effect
 
-
-class _Snapshot:
-    """A copy of a model in evaluation mode, brought up to date before each picture.
-
-    PyTorch's fused optimizers do not count up a tensor's version, so nothing tells whether the weights changed.
-    """
-
-    def __init__(self, model: Model) -> None:
-        needed = ["given" if hasattr(model, "given") else "encode", "decode"]
-        if hasattr(model, "latent_dim") and not hasattr(model, "encode"):
-            needed = ["decode"]  # the generator of a GAN
-        missing = [name for name in needed if not callable(getattr(model, name, None))]
-        if not isinstance(model, nn.Module) or missing:
-            raise TypeError(
-                f"Sliders need a torch.nn.Module with encode and decode, not {type(model).__name__}."
-            )
-        self.model = model
-        with model_lock(model):
-            self.copy: Model = copy.deepcopy(model, _attached_tensors(model)).eval()
-        self._theirs = [*model.parameters(), *model.buffers()]
-        self._ours = [*self.copy.parameters(), *self.copy.buffers()]
-        whole: Model = model  # nn.Module names no such attributes
-        self.classes: int | None = whole.classes if "given" in needed else None
-        self.latent_dim = self._count_latents() if "encode" in needed else int(whole.latent_dim)
-
-    def _count_latents(self) -> int:
-        with torch.inference_mode():
-            code = self.copy.encode(torch.zeros(2, PIXELS, device=self._device))
-        code = code[0] if isinstance(code, tuple | list) else code
-        if code.ndim != 2 or len(code) != 2:
-            raise ValueError(
-                f"encode must give codes of shape (B, D); for two images it gave {tuple(code.shape)}."
-            )
-        return int(code.shape[1])
-
-    @property
-    def _device(self) -> torch.device:
-        return self._ours[0].device if self._ours else torch.device("cpu")
-
-    def decode(self, z: Tensor, label: int = 0) -> Tensor:
-        """Codes, shape (B, D), to images on the CPU, shape (B, 784); of the class `label` if the model has classes."""
-        with torch.inference_mode():
-            with model_lock(self.model):
-                for ours, theirs in zip(self._ours, self._theirs, strict=True):
-                    ours.data.copy_(theirs.data)
-            decoder = self.copy if self.classes is None else self.copy.given(label)
-            images: Tensor = decoder.decode(z.to(self._device))
-            if images.shape[0] != len(z) or images.numel() != len(z) * PIXELS:
-                raise ValueError(
-                    f"decode(z) must have the shape ({len(z)}, {PIXELS}), not {tuple(images.shape)}."
-                )
-            return images.reshape(len(z), PIXELS).cpu()
-
-
-def _attached_tensors(model: Model) -> dict[int, Any]:
-    """A memo for deepcopy: results that a learner keeps on the model (self.mu = mu) cannot be copied otherwise."""
-    memo: dict[int, Any] = {}
-    for module in model.modules():
-        for value in vars(module).values():
-            if isinstance(value, Tensor) and not value.is_leaf:
-                memo[id(value)] = value.detach()
-    return memo
-
-
-def latents_by_effect(model: Model) -> list[int]:
-    """The latents in the order of how much moving each one from −2 to 2 changes the decoded picture."""
-    return _by_effect(_Snapshot(model))
-
-
-def _by_effect(snapshot: _Snapshot) -> list[int]:
-    generator = torch.Generator().manual_seed(0)
-    latents = snapshot.latent_dim
-    base = torch.randn(16, latents, generator=generator)
-    low, high = (base.repeat(latents, 1, 1) for _ in range(2))
-    for latent in range(latents):
-        low[latent, :, latent], high[latent, :, latent] = -2.0, 2.0
-    change = snapshot.decode(high.flatten(0, 1)) - snapshot.decode(low.flatten(0, 1))
-    effect = change.square().sum(dim=1).reshape(latents, -1).mean(dim=1)
-    return effect.argsort(descending=True).tolist()
+SIDE = 28  # pixels of an image, each way
+LIMIT = 3.0  # the end of each slider, in standard deviations of the prior
 
 
 def _check_latents(latents: int | Sequence[int] | None, order: list[int]) -> list[int]:
@@ -147,7 +64,7 @@ class LatentSliders(widgets.VBox):
 
     `latents` says which: None for all, the most informative first; a number for the most informative few; or the
     latents themselves. `z` is the code to start from, shape (D,), zeros by default; latents without a slider
-    keep it. Each slider goes from −`limit` to `limit`. "new sample" draws z ~ N(0, I). The picture is `size`
+    keep it. Each slider goes from −3 to 3. "new sample" draws z ~ N(0, I). The picture is `size`
     pixels wide. `sliders` maps each latent to its slider, `z` is the present code, `image` the picture. A
     `ConditionalVAE` has a menu of its classes too, `class_menu`, which starts at `label`; a `GAN` has its generator.
 
@@ -163,21 +80,16 @@ class LatentSliders(widgets.VBox):
         *,
         z: Tensor | None = None,
         label: int = 0,
-        limit: float = 3.0,
         size: int = 224,
         seed: int = 0,
     ) -> None:
-        if not (math.isfinite(limit) and limit > 0):
-            raise ValueError(
-                f"limit, the end of each slider, must be positive and finite, not {limit}."
-            )
-        self._snapshot = _Snapshot(model)
+        self._snapshot = Snapshot(model)
         self._latent_dim = self._snapshot.latent_dim
         start = torch.zeros(self._latent_dim) if z is None else self._check_z(z)
         self._generator = torch.Generator().manual_seed(seed)
         self._drawing, self._quiet = threading.RLock(), False
-        self._size, self._limit, self._start = size, limit, start
-        chosen = _check_latents(latents, _by_effect(self._snapshot))
+        self._size, self._start = size, start
+        chosen = _check_latents(latents, latents_by_effect(self._snapshot))
         self.sliders = {latent: self._slider(latent) for latent in chosen}
         self.image = widgets.Image(format="png", width=size, height=size)
         self.image.layout.min_width = f"{size}px"
@@ -226,8 +138,8 @@ class LatentSliders(widgets.VBox):
 
     def _slider(self, latent: int) -> widgets.FloatSlider:
         slider = widgets.FloatSlider(
-            min=-self._limit,
-            max=self._limit,
+            min=-LIMIT,
+            max=LIMIT,
             step=0.1,
             description=f"z[{latent}]",
             readout_format=".1f",
@@ -351,106 +263,3 @@ def _control(key: str, label: str, spec: tuple[float, ...] | list[Any]) -> widge
     return widgets.FloatSlider(
         min=low, max=high, value=start, step=step, description=label, layout=layout, style=style
     )
-
-
-# --- the sliders of lessons 02 and 03 -----------------------------------------------------------
-
-
-def gaussian_sliders(*, draws: int = 40, seed: int = 0) -> FigureSliders:
-    """Sliders for μ and log σ² of one Gaussian; the same ε is used again at each move, z = μ + σ·ε."""
-    eps = torch.randn(draws, generator=torch.Generator().manual_seed(seed)).numpy()
-
-    def draw(figure: Figure, mu: float, logvar: float) -> str:
-        sigma = math.exp(0.5 * logvar)
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        upper.set_xlim(-8, 8)
-        figures.draw_gaussian(
-            upper, 0, 1, color=figures.GREY, linestyle="--", label="N(0, 1), where ε comes from"
-        )
-        figures.draw_gaussian(
-            upper, mu, sigma, color=figures.ORANGE, label="N(μ, σ²), where z comes from"
-        )
-        upper.set_ylim(0, 1.2)
-        upper.set_ylabel("density")
-        upper.legend(loc="upper left")
-        lower.scatter(eps, np.ones(draws), color=figures.GREY, s=18)
-        lower.scatter(mu + sigma * eps, np.zeros(draws), color=figures.ORANGE, s=18)
-        for e in eps:
-            lower.plot([e, mu + sigma * e], [1, 0], color="black", linewidth=0.4, alpha=0.5)
-        lower.set_yticks([0, 1], ["z", "ε"])
-        lower.set_ylim(-0.4, 1.4)
-        lower.set_xlabel("value")
-        return f"σ = exp(½ log σ²) = {sigma:.2f}. The {draws} draws of ε stay where they are; each z follows μ and σ."
-
-    return FigureSliders(
-        draw,
-        labels={"mu": "μ", "logvar": "log σ²"},
-        mu=(-3.0, 3.0, 0.0, 0.1),
-        logvar=(-4.0, 2.0, 0.0, 0.1),
-    )
-
-
-def two_gaussian_sliders() -> FigureSliders:
-    """Sliders for μ and log σ² of q = N(μ, σ²), beside the prior p = N(0, 1), and their KL divergence in nats."""
-
-    def draw(figure: Figure, mu: float, logvar: float) -> str:
-        sigma = math.exp(0.5 * logvar)
-        parts = [0.5 * mu**2, 0.5 * (sigma**2 - 1 - logvar)]
-        left, right = figure.subplots(1, 2, width_ratios=(3, 1.3))
-        left.set_xlim(-6, 6)
-        left.set_ylim(0, 1.5)
-        figures.draw_gaussian(
-            left, 0, 1, color=figures.GREY, linestyle="--", label="p(z) = N(0, 1)"
-        )
-        figures.draw_gaussian(left, mu, sigma, color=figures.BLUE, label="q(z|x) = N(μ, σ²)")
-        left.set_xlabel("z")
-        left.set_ylabel("density")
-        left.legend(loc="upper left")
-        right.bar(
-            ["mean\n½μ²", "spread\n½(σ²−1−log σ²)"], parts, color=[figures.BLUE, figures.ORANGE]
-        )
-        right.set_ylim(0, 5)
-        right.set_ylabel("nats")
-        right.set_title(f"KL = {sum(parts):.2f} nats")
-        return f"σ = {sigma:.2f}: the mean costs {parts[0]:.2f} nats and the spread {parts[1]:.2f}."
-
-    return FigureSliders(
-        draw,
-        figsize=(9, 3.6),
-        labels={"mu": "μ", "logvar": "log σ²"},
-        mu=(-3.0, 3.0, 1.0, 0.1),
-        logvar=(-4.0, 2.0, 0.0, 0.1),
-    )
-
-
-def beta_slider(
-    models: Mapping[float, Model], x: Tensor, *, shown: int = 10, seed: int = 0
-) -> FigureSliders:
-    """A slider over models trained with different weights β: reconstructions of `x` and samples from the prior.
-
-    The terms below the picture are averages over all of `x`, in nats per image; `shown` images are drawn.
-    """
-    if not models:
-        raise ValueError("There are no models to choose from.")
-    x = prepare_images(x)
-    pictures, sentences = {}, {}
-    for beta, model in sorted(models.items()):
-        generator = torch.Generator().manual_seed(seed)
-        with torch.inference_mode():
-            mu, logvar = model.encode(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            recon_x = model.decode(mu + torch.exp(0.5 * logvar) * noise)
-            samples = model.decode(torch.randn(shown, mu.shape[1], generator=generator))
-            recon = -bernoulli_log_likelihood(recon_x, x).mean().item()
-            kl = kl_divergence(mu, logvar).mean().item()
-        pictures[beta] = torch.cat([x[:shown], recon_x[:shown], samples])
-        sentences[beta] = (
-            f"β = {beta:g}: reconstruction {recon:.1f} nats, KL {kl:.1f} nats, per image."
-        )
-
-    def draw(figure: Figure, beta: float) -> str:
-        rows = ("image x", "recon_x", "z ~ N(0, I)")
-        figures.draw_images(figure.subplots(), pictures[beta], columns=shown, row_labels=rows)
-        return sentences[beta]
-
-    return FigureSliders(draw, figsize=(9, 3.0), labels={"beta": "β"}, beta=sorted(models))
