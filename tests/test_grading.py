@@ -405,6 +405,21 @@ def test_an_archive_of_a_platform_is_read_like_its_folder(tmp_path, around):
     assert found[0].files["helper.py"].read_text() == "x = 1"
 
 
+def test_a_file_that_is_too_large_is_named_in_whatever_folder_of_an_archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST_FILE", 100_000)
+    for number, name in enumerate(["all/ann/06.ipynb", "ann/06.ipynb", "ann.ipynb"]):
+        path, work = tmp_path / f"{number}.zip", tmp_path / f"{number}"
+        work.mkdir()
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, bytes(1_000_000))
+            if number == 0:
+                archive.writestr("all/ben/06.ipynb", RIGHT)
+        found = names(collect(path, work))
+        (problem,) = (value for value in found.values() if value != ["06.ipynb"])
+        assert "MB: clear its outputs" in problem
+        assert len(found) == 2 - bool(number)
+
+
 def test_an_archive_cannot_reach_outside_or_swell(tmp_path, monkeypatch):
     monkeypatch.setattr(collecting, "LARGEST_FILE", 100_000)
     path, work = tmp_path / "evil.zip", tmp_path / "work"

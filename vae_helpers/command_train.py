@@ -56,7 +56,6 @@ def train(
     *,
     root: str | Path | None = None,
     device: str = "cpu",
-    progress: bool = True,
 ) -> History:
     """Train, and write `model.safetensors` and `training.json` into the folder `out`.
 
@@ -82,7 +81,7 @@ def train(
             1_000_003 * training.seed + processes.rank()
         )  # the noise differs, the order is shared
         generator = torch.Generator().manual_seed(seed)
-        history = _fit(training, model, images, out, device, generator, progress and first)
+        history = _fit(training, model, images, out, device, generator)
         if first and not history.interrupted:
             _write(training, model, history, images.source, out)
     return history
@@ -95,7 +94,6 @@ def _fit(
     out: Path,
     device: str,
     generator: torch.Generator,
-    progress: bool,
 ) -> History:
     settings: dict[str, Any] = {
         "epochs": training.epochs,
@@ -103,7 +101,7 @@ def _fit(
         "lr": training.lr,
         "device": device,
         "generator": generator,
-        "progress": progress,
+        "progress": processes.rank() == 0,
     }
     if isinstance(model, GAN):
         return fit_gan(model, images.train_x, **settings)

@@ -21,7 +21,7 @@ from vae_helpers.objectives import Model
 
 from .snapshot import Snapshot, latents_by_effect
 
-SIDE = 28  # pixels of an image, each way
+SIDE, SHOWN_SIDE = 28, 224  # pixels of an image, and of the picture, each way
 LIMIT = 3.0  # the end of each slider, in standard deviations of the prior
 
 
@@ -49,13 +49,12 @@ def _check_latents(latents: int | Sequence[int] | None, order: list[int]) -> lis
     return chosen
 
 
-def _png(image: Tensor, size: int) -> bytes:
-    """One image of 784 numbers as a PNG of size × size pixels."""
+def _png(image: Tensor) -> bytes:
+    """One image of 784 numbers as a PNG of 224 × 224 pixels."""
     pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).reshape(SIDE, SIDE).numpy()
+    picture = Image.fromarray(pixels).resize((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC).save(
-        buffer, "PNG", compress_level=1
-    )
+    picture.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -63,10 +62,10 @@ class LatentSliders(widgets.VBox):
     """A slider for each latent, and the picture that the decoder makes of them.
 
     `latents` says which: None for all, the most informative first; a number for the most informative few; or the
-    latents themselves. `z` is the code to start from, shape (D,), zeros by default; latents without a slider
-    keep it. Each slider goes from −3 to 3. "new sample" draws z ~ N(0, I). The picture is `size`
-    pixels wide. `sliders` maps each latent to its slider, `z` is the present code, `image` the picture. A
-    `ConditionalVAE` has a menu of its classes too, `class_menu`, which starts at `label`; a `GAN` has its generator.
+    latents themselves. `z` is the code to start from, shape (D,), zeros by default; latents without a slider keep it.
+    Each slider goes from −3 to 3. "new sample" draws z ~ N(0, I). `sliders` maps each latent to its slider, `z` is the
+    present code, `image` the picture. A `ConditionalVAE` has a menu of its classes too, `class_menu`, which starts at
+    `label`; a `GAN` has its generator.
 
     Raises:
         TypeError: not a module with encode and decode, or a latent that is no whole number.
@@ -80,7 +79,6 @@ class LatentSliders(widgets.VBox):
         *,
         z: Tensor | None = None,
         label: int = 0,
-        size: int = 224,
         seed: int = 0,
     ) -> None:
         self._snapshot = Snapshot(model)
@@ -88,11 +86,11 @@ class LatentSliders(widgets.VBox):
         start = torch.zeros(self._latent_dim) if z is None else self._check_z(z)
         self._generator = torch.Generator().manual_seed(seed)
         self._drawing, self._quiet = threading.RLock(), False
-        self._size, self._start = size, start
+        self._start = start
         chosen = _check_latents(latents, latents_by_effect(self._snapshot))
         self.sliders = {latent: self._slider(latent) for latent in chosen}
-        self.image = widgets.Image(format="png", width=size, height=size)
-        self.image.layout.min_width = f"{size}px"
+        self.image = widgets.Image(format="png", width=SHOWN_SIDE, height=SHOWN_SIDE)
+        self.image.layout.min_width = f"{SHOWN_SIDE}px"
         self.random_button = widgets.Button(
             description="new sample", tooltip="draw z from the prior N(0, I)"
         )
@@ -196,7 +194,7 @@ class LatentSliders(widgets.VBox):
     def _draw(self) -> None:
         with self._drawing:
             label = 0 if self.class_menu is None else self.class_menu.value
-            self.image.value = _png(self._snapshot.decode(self.z[None], label)[0], self._size)
+            self.image.value = _png(self._snapshot.decode(self.z[None], label)[0])
 
 
 class FigureSliders(widgets.VBox):
