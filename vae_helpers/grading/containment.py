@@ -40,9 +40,9 @@ LIMITS = {
 }
 PACKAGE = Path(__file__).parents[1]
 # the child runs this very package, whatever else is installed under its name
-OURS = "import sys; sys.path.insert(0, sys.argv[1]); import vae_helpers; del sys.path[0]"
-PROGRAM = f"{OURS}; from vae_helpers.grading.child import main; main(sys.argv[2])"
-TRIAL = f"{OURS}; assert vae_helpers.__path__ == [sys.argv[2]], vae_helpers.__path__; import vae_helpers.grading.child"
+IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); import vae_helpers; del sys.path[0]"
+PROGRAM = f"{IMPORT}; from vae_helpers.grading.child import main; main(sys.argv[2])"
+TRIAL = f"{IMPORT}; assert vae_helpers.__path__ == [sys.argv[2]]; import vae_helpers.grading.child"
 _slots = itertools.count()
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -75,20 +75,20 @@ def find_containment(*, uncontained: bool = False) -> bool:
         )
     problem = "it is not installed (Debian and Ubuntu: apt install bubblewrap)"
     if shutil.which("bwrap"):
-        problem = _failure([*_namespaces(), "--ro-bind", "/", "/", "true"])
-        if not problem:
+        mounts = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+        refused = _failure([*_namespaces(), *mounts, "true"])
+        if not refused:
             trial = [sys.executable, "-I", "-B", "-c", TRIAL, str(PACKAGE.parent), str(PACKAGE)]
-            problem = _failure([*_bubblewrap(PACKAGE), *trial])
-            if not problem:
-                return True
-            raise OSError(
-                f"bubblewrap works here, but the course does not start inside it: {problem}. Try an environment that "
-                "`python3 -m venv` made, with the course in a folder that only you can write. Nothing was graded."
-            )
+            if failure := _failure([*_bubblewrap(PACKAGE), *trial]):
+                raise OSError(
+                    f"bubblewrap works here, but the course does not start inside it: {failure}. Nothing was graded."
+                )
+            return True
+        problem = f"it is not allowed ({refused})"
     if not uncontained:
         raise PermissionError(
-            f"Nothing here keeps a submission from your files. That takes bubblewrap: {problem}. Install it, or grade "
-            "inside a container or virtual machine, as classroom/guide.md says, with --uncontained."
+            f"Nothing here keeps a submission from your files. bubblewrap would, but {problem}. Install or allow it, "
+            "or grade inside a container or virtual machine, as classroom/guide.md says, with --uncontained."
         )
     return False
 

@@ -53,9 +53,8 @@ class Row:
         return f"{file_name(self.submission)}.html"
 
     def state(self, check: str) -> str:
-        """'right', 'wrong', 'not attempted', or 'not graded'."""
-        verdict = self.checks[check]
-        return "not graded" if verdict == NOT_GRADED else verdict.status
+        """'right', 'wrong', 'not attempted'; or 'not graded', where the check itself failed."""
+        return "not graded" if check in self.faults else self.checks[check].status
 
 
 def file_name(submission: str) -> str:
