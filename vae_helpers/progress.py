@@ -1,7 +1,7 @@
 """What a learner has done so far, in a file beside the notebooks: predictions, and checks that were tried.
 
-The file is written whole and then put in place, so that a crash leaves the old one. A lock beside it lets one notebook
-write at a time. A file that cannot be read is set aside under another name, never overwritten.
+The file is written atomically, so that a crash leaves the old one. A lock beside it lets one notebook write at a
+time. A file that cannot be read is set aside under another name, never overwritten.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def record_check(name: str, passed: bool, diagnosis: str | None) -> None:
             "passed": passed,
             "seen": seen,
         }
-        save_progress(progress)
+        _save(progress)
 
 
 def record_prediction(key: str, entry: dict[str, Any]) -> None:
@@ -85,10 +85,10 @@ def record_prediction(key: str, entry: dict[str, Any]) -> None:
     with _alone():
         progress = load_progress()
         progress["predictions"][key] = entry
-        save_progress(progress)
+        _save(progress)
 
 
-def save_progress(progress: dict[str, dict[str, Any]]) -> None:
+def _save(progress: dict[str, dict[str, Any]]) -> None:
     """Write the whole file. In a folder that cannot be written, warn."""
     path = progress_file()
     try:
