@@ -26,10 +26,11 @@ from submissions import (
 from vae_helpers import grading
 from vae_helpers.__main__ import main
 from vae_helpers.checks import holder_of
+from vae_helpers.files import write_whole
 from vae_helpers.grading import attempt, batch, collecting, containment
 from vae_helpers.grading.collecting import CollectingError, Submission, collect
 from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, run_definitions
-from vae_helpers.grading.pages import class_page
+from vae_helpers.grading.pages import class_page, feedback_page
 from vae_helpers.grading.rows import NOT_GRADED, Row
 from vae_helpers.grading.wire import pack, unpack
 from vae_helpers.judging import Verdict, judge
@@ -648,6 +649,19 @@ def test_the_table_is_what_a_spreadsheet_can_open(graded):
     (mutant,) = (line for line in table if line["submission"] == "mutant.ipynb")
     assert (mutant["score"], mutant["max_score"]) == ("6", "8")
     assert (mutant["kl_divergence"], mutant["vae"]) == ("wrong: kl-half-missing", "right")
+
+
+def test_what_a_learner_wrote_is_text_in_the_pages_and_no_markup_or_template(tmp_path):
+    odd = "a\udcff{{ 7 * 7 }}<b>"  # with a byte of a file's name that is no UTF-8
+    verdict = Verdict(False, True, None, f"`{odd}`")
+    row = Row(odd, notebook=odd, notes=[odd], for_teacher=[odd], checks={"walk": verdict})
+    for page in (feedback_page(row), class_page([row], ["walk"])):
+        write_whole(tmp_path / "page.html", page)
+        text = (tmp_path / "page.html").read_text("utf-8")
+        assert r"a\udcff{{ 7 * 7 }}&lt;b&gt;" in text
+        assert "49" not in text
+        assert "<b>a" not in text
+        assert "}}<b>" not in text
 
 
 def test_the_median_of_an_even_number_of_scores_lies_between_the_middle_two():
