@@ -1,9 +1,12 @@
 """What several tests use."""
 
+import os
+
 import pytest
 import torch
 
 from vae_helpers import VAE, load_images
+from vae_helpers.grading.containment import find_containment
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +28,18 @@ def model():
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def sealed():
+    """Skip where nothing keeps a submission from the files of this machine; never in CI."""
+    try:
+        found = find_containment()
+    except PermissionError:
+        found = False
+    if not found:
+        assert "CI" not in os.environ, "CI must have bubblewrap"
+        pytest.skip("bubblewrap is not there, or not allowed")
 
 
 def pytest_addoption(parser):

@@ -2,11 +2,8 @@
 
 import inspect
 import json
-import os
 
-import pytest
-
-from vae_helpers import answers, containment
+from vae_helpers import answers
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn, Tensor"
 PROJECT = ("prior_grid", "principal_plane", "walk")
@@ -35,11 +32,3 @@ RIGHT = notebook(IMPORTS, *source_of(*PROJECT))
 def with_walk(*cells):
     """Right answers to the mini project, but these cells in place of `walk`."""
     return notebook(IMPORTS, *source_of(*PROJECT[:2]), *cells)
-
-
-@pytest.fixture(scope="module")
-def sealed():
-    """Skip where nothing keeps a submission from the files of this machine; never in CI."""
-    if os.name == "nt" or not containment.find_container().sealed:
-        assert "CI" not in os.environ, "CI must have bubblewrap"
-        pytest.skip("bubblewrap is not there, or not allowed")

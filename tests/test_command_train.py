@@ -77,7 +77,7 @@ def test_each_model_is_trained_and_written(tmp_path, model, monkeypatch, capsys)
 
 
 def test_it_is_what_fit_does(tmp_path):
-    train(Training(epochs=1, seed=3, beta=2.0), tmp_path, progress=False)
+    train(Training(epochs=1, seed=3, beta=2.0), tmp_path)
     images = load_images("mnist")
     torch.manual_seed(3)
     model = VAE(20)

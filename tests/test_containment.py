@@ -1,14 +1,21 @@
 """Hostile submissions. Each is bounded of itself, so that a limit that failed would harm nothing."""
 
 import contextlib
+import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
-from submissions import RIGHT, sealed, with_walk  # noqa: F401 - a fixture
+from submissions import RIGHT, with_walk
 
-from vae_helpers import containment, grading
+from vae_helpers import grading
+from vae_helpers.grading import attempt, containment
 
 SECONDS = 8.0
 
@@ -87,9 +94,10 @@ HOSTILE = {
         ("unreachable", "refused"),
     ),
     "patches the judge": (
-        "    import builtins, torch\n    from vae_helpers import checks, judging, probing, submission\n"
+        "    import builtins, torch\n    from vae_helpers import checks, judging, probing\n"
+        "    from vae_helpers.grading import attempt, child\n"
         "    yes = judging.Verdict(True, True, None, 'Right.')\n"
-        "    for module in (checks, judging, probing, submission):\n"
+        "    for module in (checks, judging, probing, attempt, child):\n"
         "        module.judge = lambda *a, **k: yes\n    checks.refused = lambda *a: yes\n"
         "    torch.equal = torch.allclose = lambda *a, **k: True\n    builtins.abs = lambda v: 0\n"
         "    return torch.zeros(steps, points.shape[1])",
@@ -117,7 +125,7 @@ HOSTILE = {
 
 
 @pytest.fixture(scope="module")
-def batch(tmp_path_factory, sealed):  # noqa: F811 - the fixture imported above
+def batch(tmp_path_factory, sealed):
     """Everything graded in one run, between two right neighbours; the rows by name, and what stood around them."""
     base = tmp_path_factory.mktemp("class")
     handed_in, canary = base / "in", base / "canary"
@@ -127,7 +135,7 @@ def batch(tmp_path_factory, sealed):  # noqa: F811 - the fixture imported above
     patch = pytest.MonkeyPatch()
     patch.setenv("TEACHERS_SECRET", "hunter2")
     patch.setattr(containment, "TREE_MEMORY", 900 << 20)
-    zoo = (grading.Path(grading.__file__).parent / "zoo.py").read_bytes()
+    zoo = (containment.PACKAGE / "zoo.py").read_bytes()
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server, patch.context():
         server.settimeout(0.1)
         places = {
@@ -184,37 +192,107 @@ def test_definitions_that_do_not_end_cost_the_notebook_alone(batch):
 def test_nothing_around_was_touched(batch):
     _, base, zoo = batch
     assert (base / "canary" / "kept").read_text() == "unharmed"
-    assert (grading.Path(grading.__file__).parent / "zoo.py").read_bytes() == zoo
-    assert not grading.Path("/tmp/large").exists()
+    assert (containment.PACKAGE / "zoo.py").read_bytes() == zoo
+    assert not Path("/tmp/large").exists()
 
 
 def test_no_process_is_left(batch):
     left = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if "vae_helpers.submission" in " ".join(process.cmdline()):
+            if "vae_helpers.grading.child" in " ".join(process.cmdline()):
                 left.append(process)
     assert not left
 
 
+# --- which boundary there is --------------------------------------------------------------------
+
+
+def test_windows_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr(containment.os, "name", "nt")
+    with pytest.raises(OSError, match="on Windows use WSL"):
+        containment.find_containment(uncontained=True)
+
+
 @pytest.mark.parametrize(
-    ("there", "works", "found"),
+    ("installed", "failure", "problem"),
     [
-        ((), (), "limits alone"),
-        (("bwrap", "unshare"), (), "limits alone"),  # installed, and not allowed
-        (("bwrap", "unshare"), ("unshare",), "unshare"),
-        (("unshare",), ("bwrap", "unshare"), "unshare"),
-        (("bwrap", "unshare"), ("bwrap", "unshare"), "bubblewrap"),
+        (False, "", "it is not installed"),
+        (True, "not permitted", r"it is not allowed \(not permitted\)"),
     ],
 )
-def test_the_strongest_way_that_is_there_and_works_is_taken(monkeypatch, there, works, found):
-    monkeypatch.setattr(
-        containment.shutil, "which", lambda program: program if program in there else None
+def test_without_bubblewrap_it_goes_on_only_if_asked(monkeypatch, installed, failure, problem):
+    monkeypatch.setattr(containment.shutil, "which", lambda program: program if installed else None)
+    monkeypatch.setattr(containment, "_failure", lambda command: failure)
+    with pytest.raises(PermissionError, match=problem):
+        containment.find_containment()
+    assert containment.find_containment(uncontained=True) is False
+
+
+@pytest.mark.parametrize("uncontained", [False, True])
+@pytest.mark.parametrize("package", ["empty", "nowhere"])
+def test_where_the_course_does_not_start_inside_bubblewrap_nothing_is_graded(
+    tmp_path,
+    monkeypatch,
+    sealed,
+    package,
+    uncontained,
+):
+    """As after a move of modules: a wrong path is bound. It must not become a run without a boundary."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.ipynb").write_bytes(RIGHT)
+    monkeypatch.setattr(containment, "PACKAGE", tmp_path / package)
+    monkeypatch.setattr(attempt, "run_child", lambda *_, **__: pytest.fail("a submission was run"))
+    with pytest.raises(OSError, match="bubblewrap works here, but the course does not start"):
+        grading.grade(tmp_path, f"{tmp_path}-out", uncontained=uncontained)
+
+
+def test_the_child_runs_the_graders_own_code(tmp_path, monkeypatch, sealed):
+    """And no other `vae_helpers` that this Python would import."""
+    other = tmp_path / "vae_helpers"
+    shutil.copytree(containment.PACKAGE, other, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(containment, "PACKAGE", other)
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a.ipynb").write_bytes(
+        with_walk(
+            "def walk(p, s):\n    import vae_helpers\n    raise ValueError(vae_helpers.__file__)"
+        )
     )
-    monkeypatch.setattr(containment, "_works", lambda command: command[0] in works)
-    container = containment.find_container()
-    assert container.name == found
-    assert container.sealed == (found == "bubblewrap")
+    (row,) = grading.grade(source, tmp_path / "out", lessons=["07"])
+    assert f"ValueError: {other}" in row.checks["walk"].message
+
+
+def test_the_course_and_its_environment_may_lie_below_tmp(tmp_path, sealed):
+    """Where the submissions' own /tmp is put over the system's; `tmp_path` mostly lies there too."""
+    base = tmp_path if tmp_path.is_relative_to("/tmp") else Path(tempfile.mkdtemp(dir="/tmp"))
+    course, environment, source = base / "course", base / "environment", base / "in"
+    shutil.copytree(
+        containment.PACKAGE, course / "vae_helpers", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    found = [path for path in sys.path if path.endswith("-packages")]
+    (packages / "course.pth").write_text("\n".join([*found, str(course)]))
+    source.mkdir()
+    (source / "a.ipynb").write_bytes(
+        with_walk(
+            "def walk(p, s):\n    import os\n    open('/tmp/scratch', 'w').close()\n"
+            "    raise ValueError(sorted(os.listdir('/tmp')), os.path.exists(IN))",
+            f"IN = {str(source)!r}",
+        )
+    )
+    command = [environment / "bin" / "python", "-m", "vae_helpers", "grade", source]
+    done = subprocess.run(
+        [*command, "--out", base / "out", "--lesson", "07"],
+        cwd=course, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("1 submissions, 1 graded"), done.stderr
+    (record,) = (base / "out" / "records").iterdir()
+    row = json.loads(record.read_text("utf-8"))
+    assert [verdict["passed"] for verdict in row["checks"].values()] == [True, True, False]
+    first = base.relative_to("/tmp").parts[0]
+    assert f"ValueError: ({sorted([first, 'scratch'])}, False)" in row["checks"]["walk"]["message"]
 
 
 def test_spare_users_are_different_and_in_a_range_that_no_one_uses():

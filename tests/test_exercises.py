@@ -13,8 +13,9 @@ import pytest
 import torch
 from lessons import COMPLETE, DERIVED, code_cells, source
 
-from vae_helpers import answers, predictions
+from vae_helpers import answers
 from vae_helpers.checks import Result
+from vae_helpers.interactive import predictions
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
 import wrong as zoo  # isort: skip

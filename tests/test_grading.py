@@ -19,24 +19,22 @@ from submissions import (
     PROJECT,
     RIGHT,
     notebook,
-    sealed,  # noqa: F401 - a fixture
     source_of,
     with_walk,
 )
 
-from vae_helpers import collecting, containment, grading, submission
+from vae_helpers import grading
 from vae_helpers.__main__ import main
-from vae_helpers.collecting import CollectingError, collect
+from vae_helpers.checks import holder_of
+from vae_helpers.files import write_whole
+from vae_helpers.grading import attempt, batch, collecting, containment
+from vae_helpers.grading.collecting import CollectingError, Submission, collect
+from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, run_definitions
+from vae_helpers.grading.pages import class_page, feedback_page
+from vae_helpers.grading.rows import NOT_GRADED, Row
+from vae_helpers.grading.wire import pack, unpack
 from vae_helpers.judging import Verdict, judge
 from vae_helpers.probing import NAMES, probe
-from vae_helpers.submission import (
-    Notebook,
-    UnreadableError,
-    cells_of,
-    pack,
-    run_definitions,
-    unpack,
-)
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
 from wrong import WRONG  # isort: skip
@@ -62,6 +60,27 @@ def test_cells_are_read_whatever_program_wrote_them():
         {"cells": [{"cell_type": "code", "source": "a = 1"}, {"cell_type": "raw"}, 3]}
     )
     assert cells_of(whole.encode()) == ["a = 1"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nbformat": 5},
+        {"nbformat": "4"},
+        {"nbformat_minor": "x"},
+        {"metadata": 3},
+        {"outputs": 3},
+        {"id": "the same"},
+        {"id": "not valid!"},
+        {"outputs": [{"output_type": "stream", "name": "stdout", "text": "x" * 20_000_000}]},
+    ],
+    ids=range(8),
+)
+def test_damage_beside_the_sources_does_not_matter(change):
+    held = json.loads(notebook("x = 1", "y = 2"))
+    for holder in (held, *held["cells"]):
+        holder.update(change)
+    assert cells_of(json.dumps(held).encode()) == ["x = 1", "y = 2"]
 
 
 @pytest.mark.parametrize(
@@ -240,9 +259,15 @@ def test_a_helper_that_takes_the_courses_answer_is_noticed():
 )
 def test_a_record_says_the_same_on_the_other_side(name, bug, answer):
     record = probe(name, answer, seed=5)
-    verdict = grading._verdict(name, pack(record), 5, False)
+    verdict = attempt.verdict_on(name, pack(record), 5, False)
     assert verdict == judge(name, record, seed=5)
     assert verdict.diagnosis == bug
+
+
+def verdict_in_row(name, frame):
+    row = Row("ann")
+    attempt._judge(row, name, frame, 1, False)
+    return row.checks[name]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -250,7 +275,7 @@ def test_a_forged_record_is_judged_wrong_and_harms_nothing(name, monkeypatch):
     """Every array of a right record in turn replaced by others of any shape, and by text."""
     from vae_helpers import answers
 
-    answer = getattr(answers, submission.holder_of(name))
+    answer = getattr(answers, holder_of(name))
     right = probe(name, answer, seed=1)
     assert judge(name, right, seed=1).passed
     forged = [np.zeros(()), np.zeros((0,)), np.zeros((3, 0)), np.full((1, 1, 1, 2), np.nan)]
@@ -259,16 +284,50 @@ def test_a_forged_record_is_judged_wrong_and_harms_nothing(name, monkeypatch):
     for key in right:
         without = {k: v for k, v in right.items() if k != key}
         for record in [without, *(right | {key: value} for value in forged)]:
-            monkeypatch.setattr(grading, "unpack", lambda _, record=record: record)
-            assert isinstance(grading._verdict(name, b"", 1, False), Verdict)
+            monkeypatch.setattr(attempt, "unpack", lambda _, record=record: record)
+            assert isinstance(verdict_in_row(name, b""), Verdict)
 
 
 NO_STRINGS = b'{"__metadata__":null}'
 
 
+def test_a_judge_that_fails_is_a_fault_of_the_course(tmp_path, monkeypatch):
+    def fails(name, record, *, seed):
+        assert name != "walk", "on <purpose>"
+        return judge(name, record, seed=seed)
+
+    monkeypatch.setattr(attempt, "judge", fails)
+    monkeypatch.setattr(batch, "find_containment", lambda **_: False)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ann.ipynb").write_bytes(RIGHT)
+    out = tmp_path / "out"
+    (row,) = grading.grade(tmp_path / "in", out, lessons=["07"])
+    assert (row.status, row.score, row.notes) == ("incomplete", 2, [])
+    assert row.checks["walk"] == NOT_GRADED
+    (note,) = row.for_teacher
+    assert "the check of walk failed (AssertionError: on <purpose>" in note
+    assert "a fault of the course" in note
+    with (out / "scores.csv").open(encoding="utf-8-sig", newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert (line["status"], line["walk"], line["prior_grid"]) == (
+        "incomplete",
+        "not graded",
+        "right",
+    )
+    page = (out / "feedback" / row.page).read_text("utf-8")
+    assert "– walk: not graded" in page
+    assert "a fault of the course, not of your answer" in page
+    assert "A hint" not in page
+    assert "AssertionError: on &lt;purpose&gt;" in (out / "class.html").read_text("utf-8")
+    monkeypatch.undo()  # the fault is mended
+    monkeypatch.setattr(batch, "find_containment", lambda **_: False)
+    (row,) = grading.grade(tmp_path / "in", out, lessons=["07"])
+    assert (row.status, row.score) == ("graded", 3)
+
+
 def test_a_record_that_holds_nothing_is_not_attempted():
     frame = len(NO_STRINGS).to_bytes(8, "little") + NO_STRINGS
-    verdict = grading._verdict("walk", frame, 1, False)
+    verdict = attempt.verdict_on("walk", frame, 1, False)
     assert (verdict.passed, verdict.attempted) == (False, False)
 
 
@@ -277,7 +336,7 @@ def test_only_what_was_sent_before_the_notebook_ran_tells_what_it_borrows():
         b'{"borrowed": ["walk"], "unreadable": []}',
         b'{"borrowed": [], "errors": ["x"]}',
     )
-    facts, records = grading._facts([b"ready", before, after, b"record"])
+    facts, records = attempt.facts_in([b"ready", before, after, b"record"])
     assert facts == {"borrowed": ["walk"], "unreadable": [], "errors": ["x"]}
     assert records == [b"record"]
 
@@ -286,14 +345,14 @@ def test_only_what_was_sent_before_the_notebook_ran_tells_what_it_borrows():
 def test_bytes_that_are_no_record_are_wrong(frame):
     with pytest.raises(ValueError, match="not a record"):
         unpack(frame)
-    verdict = grading._verdict("walk", frame, 1, False)
+    verdict = attempt.verdict_on("walk", frame, 1, False)
     assert (verdict.passed, verdict.attempted) == (False, True)
     assert "cannot be read" in verdict.message
 
 
 def test_an_array_beyond_any_right_answer_is_refused(monkeypatch):
-    monkeypatch.setattr(grading, "LARGEST_ARRAY", 10)
-    verdict = grading._verdict("walk", pack({"a": np.zeros(11)}), 1, False)
+    monkeypatch.setattr(attempt, "LARGEST_ARRAY", 10)
+    verdict = attempt.verdict_on("walk", pack({"a": np.zeros(11)}), 1, False)
     assert "larger than any right answer" in verdict.message
 
 
@@ -345,6 +404,21 @@ def test_an_archive_of_a_platform_is_read_like_its_folder(tmp_path, around):
     found = collect(path, work)
     assert names(found) == {"Ann Lee_123_file_": ["06.ipynb"], "Ben_124_file_": ["06.ipynb"]}
     assert found[0].files["helper.py"].read_text() == "x = 1"
+
+
+def test_a_file_that_is_too_large_is_named_in_whatever_folder_of_an_archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(collecting, "LARGEST_FILE", 100_000)
+    for number, name in enumerate(["all/ann/06.ipynb", "ann/06.ipynb", "ann.ipynb"]):
+        path, work = tmp_path / f"{number}.zip", tmp_path / f"{number}"
+        work.mkdir()
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, bytes(1_000_000))
+            if number == 0:
+                archive.writestr("all/ben/06.ipynb", RIGHT)
+        found = names(collect(path, work))
+        (problem,) = (value for value in found.values() if value != ["06.ipynb"])
+        assert "MB: clear its outputs" in problem
+        assert len(found) == 2 - bool(number)
 
 
 def test_an_archive_cannot_reach_outside_or_swell(tmp_path, monkeypatch):
@@ -446,11 +520,11 @@ def test_what_cannot_be_read_or_fails_in_any_other_way_costs_one_row(tmp_path, m
 
     def fails(submission, *arguments):
         assert submission.name != "c.ipynb", "on purpose"
-        return grading.Row(submission.name, checks=dict.fromkeys(PROJECT, grading.NOT_GRADED))
+        return Row(submission.name, checks=dict.fromkeys(PROJECT, NOT_GRADED))
 
     monkeypatch.setattr(Path, "open", guarded)
-    monkeypatch.setattr(grading, "_graded", fails)
-    monkeypatch.setattr(grading, "find_container", lambda: containment.Container("test", True))
+    monkeypatch.setattr(batch, "grade_submission", fails)
+    monkeypatch.setattr(batch, "find_containment", lambda **_: True)
     rows = grading.grade(source, tmp_path / "out", lessons=["07"])
     monkeypatch.undo()
     assert [row.status.split(": on")[0] for row in rows] == [
@@ -489,7 +563,7 @@ ODD = '=1+1,"<img src=x onerror=alert(1)>\n.ipynb'
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory, sealed):  # noqa: F811
+def graded(tmp_path_factory, sealed):
     """A small class, graded once."""
     base = tmp_path_factory.mktemp("class")
     handed = base / "in"
@@ -530,10 +604,14 @@ def test_the_notebooks_of_a_lesson_are_told_by_their_number():
         "mine.ipynb",
         "2006_vae.ipynb",
     ]
-    assert grading._notebooks_of("06", names) == ["hw06.ipynb", "a/06_exercise (1).ipynb"]
-    assert grading._notebooks_of("07", names) == ["hw06.ipynb", "mine.ipynb", "2006_vae.ipynb"]
+
+    def notebooks_of(lesson, names):
+        return Submission("ann", dict.fromkeys(names, Path("x"))).notebooks_of(lesson)
+
+    assert notebooks_of("06", names) == ["hw06.ipynb", "a/06_exercise (1).ipynb"]
+    assert notebooks_of("07", names) == ["hw06.ipynb", "mine.ipynb", "2006_vae.ipynb"]
     lessons = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-    assert lessons == list(grading.OTHER_LESSONS)
+    assert lessons == list(collecting.ALL_LESSONS)
 
 
 def test_each_submission_has_its_row(graded):
@@ -553,7 +631,7 @@ def test_each_submission_has_its_row(graded):
     assert rows["ann"].notebook == "06.ipynb"
     assert rows["ann"].notes == ["of 2 notebooks this one passed most: 06.ipynb"]
     assert rows["mutant.ipynb"].checks["kl_divergence"].diagnosis == "kl-half-missing"
-    assert rows["borrowed.ipynb"].checks["kl_divergence"].message == grading.BORROWED
+    assert rows["borrowed.ipynb"].checks["kl_divergence"].message == attempt.BORROWED
     assert not any(verdict.attempted for verdict in rows["blank.ipynb"].checks.values())
     assert rows["mutant.ipynb"].for_teacher == ["the same file as mutant copy.ipynb"]
     verdict = rows["helped"].checks["loss_function"]
@@ -573,11 +651,33 @@ def test_the_table_is_what_a_spreadsheet_can_open(graded):
     assert (mutant["kl_divergence"], mutant["vae"]) == ("wrong: kl-half-missing", "right")
 
 
+def test_what_a_learner_wrote_is_text_in_the_pages_and_no_markup_or_template(tmp_path):
+    odd = "a\udcff{{ 7 * 7 }}<b>"  # with a byte of a file's name that is no UTF-8
+    verdict = Verdict(False, True, None, f"`{odd}`")
+    row = Row(odd, notebook=odd, notes=[odd], for_teacher=[odd], checks={"walk": verdict})
+    for page in (feedback_page(row), class_page([row], ["walk"])):
+        write_whole(tmp_path / "page.html", page)
+        text = (tmp_path / "page.html").read_text("utf-8")
+        assert r"a\udcff{{ 7 * 7 }}&lt;b&gt;" in text
+        assert "49" not in text
+        assert "<b>a" not in text
+        assert "}}<b>" not in text
+
+
+def test_the_median_of_an_even_number_of_scores_lies_between_the_middle_two():
+    def row(name, score):
+        checks = {f"{number}": Verdict(number < score, True, None, "") for number in range(8)}
+        return Row(name, checks=checks)
+
+    page = class_page([row("a", 1), row("b", 4), row("c", 7), row("d", 7)], [])
+    assert "the median score is 5.5 of" in page
+
+
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
 def test_a_formula_becomes_text(text):
-    assert grading._harmless(text) == "'" + text
-    assert grading._harmless("a=1") == "a=1"
-    assert grading._harmless(-1) == -1
+    assert batch.harmless(text) == "'" + text
+    assert batch.harmless("a=1") == "a=1"
+    assert batch.harmless(-1) == -1
 
 
 def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(graded):
@@ -588,8 +688,8 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
     assert zoo in pages["mutant.ipynb"]
     assert "<b>6 of 8</b>" in pages["mutant.ipynb"]
     whole = (out / "class.html").read_text("utf-8")
-    assert "9 submissions, 6 graded; the median score is 6 of 8" in whole
-    assert '<td class="number">2</td><td><b>kl-half-missing</b>' in whole
+    assert "9 submissions, 6 graded; the median score is 3.5 of 8" in whole
+    assert '<td class="number">2</td>\n<td><b>kl-half-missing</b>' in whole
     assert "<td>kl_divergence, loss_function</td>" in whole
     assert "the same file as mutant copy" in whole
     assert "the same file" not in pages["mutant.ipynb"]
@@ -601,23 +701,44 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
 
 def test_a_kept_row_counts_only_for_what_it_was_made_of(tmp_path):
     path = tmp_path / "ann.json"
-    for status in ("graded", "stopped"):
-        row = grading.Row("ann", status, digest="5" * 64)
+    for status in ("graded", "stopped", "incomplete"):
+        row = Row("ann", status, digest="5" * 64)
         path.write_text(json.dumps(asdict(row)))
-        assert grading._load(path, "5" * 64) == (row if status == "graded" else None)
-        assert grading._load(path, "4" * 64) is None
-        assert grading._load(path, "6" * 64) is None
+        assert batch._load(path, "5" * 64) == (row if status == "graded" else None)
+        assert batch._load(path, "4" * 64) is None
+        assert batch._load(path, "6" * 64) is None
+
+
+def test_a_change_in_any_module_makes_old_rows_void(tmp_path):
+    package = tmp_path / "vae_helpers"
+    shutil.copytree(
+        containment.PACKAGE,
+        package,
+        ignore=lambda _, names: (
+            {n for n in names if "." in n} - {n for n in names if n.endswith(".py")}
+        ),
+    )
+    modules = list(package.rglob("*.py"))
+    assert {"checks", "models", "wire", "__init__"} <= {module.stem for module in modules}
+    seen = {batch.digest_of_code(package)}
+    assert seen == {batch.digest_of_code(containment.PACKAGE)}
+    for module in modules:
+        module.write_text(module.read_text("utf-8") + "# changed\n", "utf-8")
+        seen.add(batch.digest_of_code(package))
+    assert len(seen) == 1 + len(modules)
+    submission = Submission("ann")
+    assert batch._digest(submission, "a", ["walk"]) != batch._digest(submission, "b", ["walk"])
 
 
 def test_a_second_run_grades_only_what_is_new(graded, monkeypatch):
     rows, handed, out = graded
     calls = []
 
-    def counted(container, folder, *arguments):
+    def counted(*arguments, **_):
         calls.append(arguments)
         return containment.Sent(stopped="it took longer")
 
-    monkeypatch.setattr(grading, "run_contained", counted)
+    monkeypatch.setattr(attempt, "run_child", counted)
     before = (out / "scores.csv").read_bytes()
     again = grading.grade(handed, out)
     assert not calls
@@ -646,26 +767,15 @@ def test_what_can_not_be_asked_for_is_refused(tmp_path, monkeypatch, capsys):
         grading.grade(tmp_path, "out", seconds=float("inf"))
     with pytest.raises(ValueError, match="among the submissions"):
         grading.grade(tmp_path, tmp_path / "out")
-    unsealed = containment.Container("limits alone", False)
-    monkeypatch.setattr(grading, "find_container", lambda: unsealed)
-    with pytest.raises(PermissionError, match="bubblewrap is missing or not allowed"):
+    monkeypatch.setattr(containment.shutil, "which", lambda program: None)
+    with pytest.raises(PermissionError, match="bubblewrap would, but it is not installed"):
         grading.grade(tmp_path, tmp_path.parent / "out")
     assert main(["grade", str(tmp_path), "--out", str(tmp_path.parent / "out")]) == 2
     assert "--uncontained" in capsys.readouterr().err
 
 
-def test_windows_is_refused_with_the_way_out(monkeypatch):
-    monkeypatch.setattr(containment.os, "name", "nt")
-    with pytest.raises(OSError, match="on Windows use WSL"):
-        containment.find_container()
-
-
-@pytest.mark.parametrize("name", ["unshare", "limits alone"])
-def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch, name):
-    container = containment.Container(name, False)
-    if name == "unshare" and not containment._works([*container.command(tmp_path), "true"]):
-        pytest.skip("unshare is not allowed here")
-    monkeypatch.setattr(grading, "find_container", lambda: container)
+def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(containment.shutil, "which", lambda program: None)
     source = tmp_path / "in"
     source.mkdir()
     (source / "a.ipynb").write_bytes(with_walk("def walk(p, s):\n    while True: pass"))
@@ -674,7 +784,7 @@ def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch, name):
     assert row.checks["walk"].message == "Your code was stopped: it took longer than 3 seconds."
 
 
-def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys):  # noqa: F811
+def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys):
     path = tmp_path / "all.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("ann/07.ipynb", RIGHT)

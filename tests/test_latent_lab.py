@@ -18,9 +18,9 @@ from vae_helpers import (
     ConditionalVAE,
     LatentLab,
     LatentSliders,
-    latent_lab,
     load_pretrained,
 )
+from vae_helpers.interactive import latent_lab
 
 
 def small(kind=VAE, latent_dim=3, seed=0):

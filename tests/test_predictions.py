@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vae_helpers import predict, prediction_summary, predictions, progress
+from vae_helpers import predict, prediction_summary, progress
+from vae_helpers.interactive import predictions
 
 FILE = ".vae_progress.json"
 

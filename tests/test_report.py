@@ -23,7 +23,7 @@ def test_one_file_holds_answers_and_figures(tmp_path):
     assert "What is 1 &lt; 2?" in page
     assert "&lt;b&gt;true&lt;/b&gt; &amp; more" in page
     assert "no answer yet" in page
-    assert 'alt="A &quot;map&quot;"' in page
+    assert 'alt="A &#34;map&#34;"' in page
     assert len(re.findall(r'src="data:image/png;base64,iVBOR', page)) == 1
     assert not re.search(r"https?://", page)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

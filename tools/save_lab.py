@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vae_helpers.data import load_images
-from vae_helpers.latent_lab import LatentLab
+from vae_helpers.interactive.latent_lab import LatentLab
 from vae_helpers.pretrained import load_pretrained
 
 PATH = Path(__file__).parents[1] / "notebooks" / "latent_lab.html"

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from .evaluation import precision_recall_density_coverage as precision_recall_density_coverage
     from .evaluation import sample_quality as sample_quality
     from .evaluation import sharpness as sharpness
-    from .latent_lab import LatentLab as LatentLab
+    from .interactive.latent_lab import LatentLab as LatentLab
+    from .interactive.lesson_sliders import beta_slider as beta_slider
+    from .interactive.lesson_sliders import gaussian_sliders as gaussian_sliders
+    from .interactive.lesson_sliders import two_gaussian_sliders as two_gaussian_sliders
+    from .interactive.predictions import predict as predict
+    from .interactive.predictions import prediction_summary as prediction_summary
+    from .interactive.report import save_report as save_report
+    from .interactive.sliders import FigureSliders as FigureSliders
+    from .interactive.sliders import LatentSliders as LatentSliders
     from .latents import interpolate as interpolate
     from .models import GAN as GAN
     from .models import VAE as VAE
@@ -41,19 +49,11 @@ if TYPE_CHECKING:
     from .objectives import importance_weighted_bound as importance_weighted_bound
     from .objectives import kl_divergence as kl_divergence
     from .objectives import loss_function as loss_function
-    from .predictions import predict as predict
-    from .predictions import prediction_summary as prediction_summary
     from .pretrained import load_pretrained as load_pretrained
     from .pretrained import pretrained_info as pretrained_info
-    from .report import save_report as save_report
     from .training import History as History
     from .training import fit as fit
     from .training import fit_gan as fit_gan
-    from .widgets import FigureSliders as FigureSliders
-    from .widgets import LatentSliders as LatentSliders
-    from .widgets import beta_slider as beta_slider
-    from .widgets import gaussian_sliders as gaussian_sliders
-    from .widgets import two_gaussian_sliders as two_gaussian_sliders
 
 _HOME = {
     "checks": ["check"],
@@ -72,7 +72,11 @@ _HOME = {
         "sample_quality",
         "sharpness",
     ],
-    "latent_lab": ["LatentLab"],
+    "interactive.latent_lab": ["LatentLab"],
+    "interactive.lesson_sliders": ["beta_slider", "gaussian_sliders", "two_gaussian_sliders"],
+    "interactive.predictions": ["predict", "prediction_summary"],
+    "interactive.report": ["save_report"],
+    "interactive.sliders": ["FigureSliders", "LatentSliders"],
     "latents": ["interpolate"],
     "models": ["GAN", "VAE", "Autoencoder", "Classifier", "ConditionalVAE", "DenseClassifier"],
     "objectives": [
@@ -83,17 +87,8 @@ _HOME = {
         "kl_divergence",
         "loss_function",
     ],
-    "predictions": ["predict", "prediction_summary"],
     "pretrained": ["load_pretrained", "pretrained_info"],
-    "report": ["save_report"],
     "training": ["History", "fit", "fit_gan"],
-    "widgets": [
-        "FigureSliders",
-        "LatentSliders",
-        "beta_slider",
-        "gaussian_sliders",
-        "two_gaussian_sliders",
-    ],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

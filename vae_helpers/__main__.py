@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from .command_train import MODELS, Training, train
@@ -36,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    usual = Training()
     parser = commands.add_parser(
         "train",
         help="train a model of the course",
@@ -44,27 +43,20 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "goes on. For several processes: torchrun --nproc-per-node=N -m vae_helpers train … See benchmarks/README.md.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the results")
-    parser.add_argument("--model", choices=MODELS, default=usual.model, help="what to train")
-    parser.add_argument(
-        "--data", choices=("mnist", "fashion-mnist"), default=usual.data, help="the images"
-    )
-    parser.add_argument(
-        "--full", action="store_true", help="all 60,000 images, not the 10,000 of the course"
-    )
-    parser.add_argument("--root", type=Path, help="the folder of the full image sets")
-    parser.add_argument("--latents", type=int, default=usual.latents, help="the size of z")
-    parser.add_argument("--beta", type=float, default=usual.beta, help="the weight of the KL term")
-    parser.add_argument("--epochs", type=int, default=usual.epochs, help="passes over the images")
-    parser.add_argument(
-        "--batch-size", type=int, default=usual.batch_size, help="images a step, in all processes"
-    )
-    parser.add_argument("--lr", type=float, default=usual.lr, help="the learning rate of Adam")
-    parser.add_argument(
-        "--seed", type=int, default=usual.seed, help="of the weights, the order and the noise"
-    )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
-    parser.set_defaults(run=_train)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="the folder for the results")
+    add("--model", choices=MODELS, help="what to train")
+    add("--data", choices=("mnist", "fashion-mnist"), help="the images")
+    add("--full", action="store_true", help="all 60,000 images, not the 10,000 of the course")
+    add("--root", type=Path, help="the folder of the full image sets")
+    add("--latents", type=int, help="the size of z")
+    add("--beta", type=float, help="the weight of the KL term")
+    add("--epochs", type=int, help="passes over the images")
+    add("--batch-size", type=int, help="images a step, in all processes")
+    add("--lr", type=float, help="the learning rate of Adam")
+    add("--seed", type=int, help="of the weights, the order and the noise")
+    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
+    parser.set_defaults(run=_train, **asdict(Training()))
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -94,26 +86,16 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Grade the submissions in a folder, or in the ZIP that a learning platform exports. "
         "Each notebook, and each folder, at the top is one submission. See classroom/guide.md.",
     )
-    parser.add_argument("submissions", type=Path, help="the folder or ZIP")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the results")
-    parser.add_argument(
-        "--lesson",
-        action="append",
-        choices=LESSONS,
-        help="what to grade (default: 06); may be given twice",
-    )
-    parser.add_argument("--jobs", type=int, help="submissions at a time (default: one a core)")
-    parser.add_argument(
-        "--seconds",
-        type=float,
-        default=30.0,
-        help="time limit of each step of a notebook (default: 30)",
-    )
-    parser.add_argument(
-        "--uncontained",
-        action="store_true",
-        help="go on without bubblewrap, inside a container of yours",
-    )
+    add = parser.add_argument
+    add("submissions", type=Path, help="the folder or ZIP")
+    add("--out", type=Path, required=True, help="the folder for the results")
+    lesson = "what to grade (default: 06); may be given twice"
+    add("--lesson", action="append", choices=LESSONS, help=lesson)
+    add("--jobs", type=int, help="submissions at a time (default: one a core)")
+    seconds = "time limit of each step of a notebook (default: 30)"
+    add("--seconds", type=float, default=30.0, help=seconds)
+    uncontained = "go on without bubblewrap, inside a container of yours"
+    add("--uncontained", action="store_true", help=uncontained)
     parser.set_defaults(run=_grade)
 
 
@@ -135,7 +117,7 @@ def _grade(given: argparse.Namespace) -> int:
             uncontained=given.uncontained,
             progress=progress,
         )
-    graded = sum(not row.status.startswith("not graded") for row in rows)
+    graded = sum(row.graded for row in rows)
     print(f"{len(rows)} submissions, {graded} graded. Look at {given.out / 'class.html'}")
     return 0
 

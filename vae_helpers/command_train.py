@@ -56,7 +56,6 @@ def train(
     *,
     root: str | Path | None = None,
     device: str = "cpu",
-    progress: bool = True,
 ) -> History:
     """Train, and write `model.safetensors` and `training.json` into the folder `out`.
 
@@ -68,7 +67,7 @@ def train(
         OSError: the images or the folder cannot be read or written.
     """
     out = Path(out)
-    with _joined(device) as place:
+    with _joined(device) as device:
         if training.model == "gan" and processes.count() > 1:
             raise ValueError(
                 "A GAN is trained in one process: its generator normalises over the whole batch."
@@ -82,7 +81,7 @@ def train(
             1_000_003 * training.seed + processes.rank()
         )  # the noise differs, the order is shared
         generator = torch.Generator().manual_seed(seed)
-        history = _fit(training, model, images, out, place, generator, progress and first)
+        history = _fit(training, model, images, out, device, generator)
         if first and not history.interrupted:
             _write(training, model, history, images.source, out)
     return history
@@ -93,17 +92,16 @@ def _fit(
     model: nn.Module,
     images: ImageSet,
     out: Path,
-    place: str,
+    device: str,
     generator: torch.Generator,
-    progress: bool,
 ) -> History:
     settings: dict[str, Any] = {
         "epochs": training.epochs,
         "batch_size": training.batch_size,
         "lr": training.lr,
-        "device": place,
+        "device": device,
         "generator": generator,
-        "progress": progress,
+        "progress": processes.rank() == 0,
     }
     if isinstance(model, GAN):
         return fit_gan(model, images.train_x, **settings)
@@ -129,15 +127,16 @@ def _joined(device: str) -> Iterator[str]:
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
-    place = f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" else device
+    backend = "nccl" if device == "cuda" else "gloo"
     if device == "cuda":
-        torch.cuda.set_device(place)
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
     # An optimiser imports this later, and its default arguments would then hold the group, and with it the group's
     # threads, to the end of the interpreter, which they can crash.
     importlib.import_module("torch.distributed.nn")
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group(backend)
     try:
-        yield place
+        yield device
     finally:
         dist.destroy_process_group()
 
@@ -147,27 +146,27 @@ def _check_folder(training: Training, out: Path, first: bool) -> None:
     path, wanted = out / "training.json", asdict(training)
     if path.exists():
         try:
-            kept = json.loads(path.read_text("utf-8"))["settings"]
+            settings = json.loads(path.read_text("utf-8"))["settings"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}): move it away.") from error
-        if kept | {"epochs": training.epochs} != wanted:
-            raise ValueError(f"{out} holds another training, of {kept}: choose another folder.")
+        if settings | {"epochs": training.epochs} != wanted:
+            raise ValueError(f"{out} holds another training, of {settings}: choose another folder.")
     elif first:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(path, _as_json({"settings": wanted}))
 
 
-def _as_json(told: dict[str, Any]) -> str:
-    return json.dumps(told, indent=1) + "\n"
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _write(training: Training, model: nn.Module, history: History, source: str, out: Path) -> None:
-    """Put the results in place; the checkpoint stays, so that more epochs are not lost."""
+    """Write the results; the checkpoint stays, so that more epochs are not lost."""
     from safetensors.torch import save
 
     weights = {k: v.contiguous() for k, v in model.cpu().state_dict().items()}
     write_whole(out / "model.safetensors", save(weights))
-    told = {
+    content = {
         "settings": asdict(training),
         "source": source,
         "processes": processes.count(),
@@ -177,4 +176,4 @@ def _write(training: Training, model: nn.Module, history: History, source: str, 
         "test": history.test,
         "seconds": history.seconds,
     }
-    write_whole(out / "training.json", _as_json(told))
+    write_whole(out / "training.json", _as_json(content))

@@ -1,4 +1,4 @@
-"""Files that are whole, or as they were before."""
+"""Write files atomically."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_whole(path: str | Path, content: bytes | str) -> None:
-    """Write a file beside its place, then put it there: a crash, or a full disk, leaves an older one as it was.
+    """Write a file atomically: a crash, or a full disk, leaves an older one as it was.
 
     Strings are written in UTF-8; what UTF-8 cannot hold, half a surrogate pair, is written as its escape.
 

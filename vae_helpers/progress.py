@@ -1,7 +1,7 @@
 """What a learner has done so far, in a file beside the notebooks: predictions, and checks that were tried.
 
-The file is written whole and then put in place, so that a crash leaves the old one. A lock beside it lets one notebook
-write at a time. A file that cannot be read is set aside under another name, never overwritten.
+The file is written atomically, so that a crash leaves the old one. A lock beside it lets one notebook write at a
+time. A file that cannot be read is set aside under another name, never overwritten.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ _LOCK = threading.RLock()
 
 
 def progress_file() -> Path:
-    """Where the progress is kept: in the folder that the notebook runs in."""
+    """Where the progress is written: in the folder that the notebook runs in."""
     return Path.cwd() / FILE
 
 
 def load_progress() -> dict[str, dict[str, Any]]:
-    """All that is kept: 'predictions' and 'checks', each a dictionary. A damaged file is set aside with a warning."""
+    """The progress: 'predictions' and 'checks', each a dictionary. A damaged file is set aside with a warning."""
     path = progress_file()
     empty: dict[str, dict[str, Any]] = {"predictions": {}, "checks": {}}
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(kept, dict) or not all(isinstance(kept.get(k, {}), dict) for k in empty):
+        progress = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(progress, dict) or not all(
+            isinstance(progress.get(k, {}), dict) for k in empty
+        ):
             raise ValueError("it is not of the form that this course writes")
     except FileNotFoundError:
         return empty
@@ -48,7 +50,7 @@ def load_progress() -> dict[str, dict[str, Any]]:
             done = f"It could not be set aside either: {reason}."
         warnings.warn(f"Your progress file could not be read ({error}). {done}", stacklevel=3)
         return empty
-    return empty | kept
+    return empty | progress
 
 
 @contextlib.contextmanager
@@ -63,33 +65,33 @@ def _alone() -> Iterator[None]:
 def record_check(name: str, passed: bool, diagnosis: str | None) -> None:
     """Keep that a check was tried, and with what result."""
     with _alone():
-        kept = load_progress()
-        before = kept["checks"].get(name)
+        progress = load_progress()
+        before = progress["checks"].get(name)
         entry = before if isinstance(before, dict) else {}
         tries = entry.get("tries", 0)
         seen = [d for d in entry.get("seen", []) if d != diagnosis] + (
             [diagnosis] if diagnosis else []
         )
-        kept["checks"][name] = {
+        progress["checks"][name] = {
             "tries": (tries if isinstance(tries, int) else 0) + 1,
             "passed": passed,
             "seen": seen,
         }
-        save_progress(kept)
+        _save(progress)
 
 
 def record_prediction(key: str, entry: dict[str, Any]) -> None:
     """Keep one prediction under its key."""
     with _alone():
-        kept = load_progress()
-        kept["predictions"][key] = entry
-        save_progress(kept)
+        progress = load_progress()
+        progress["predictions"][key] = entry
+        _save(progress)
 
 
-def save_progress(kept: dict[str, dict[str, Any]]) -> None:
+def _save(progress: dict[str, dict[str, Any]]) -> None:
     """Write the whole file. In a folder that cannot be written, warn."""
     path = progress_file()
     try:
-        write_whole(path, json.dumps(kept, indent=1, ensure_ascii=False))
+        write_whole(path, json.dumps(progress, indent=1, ensure_ascii=False))
     except OSError as error:
         warnings.warn(f"Your progress could not be kept in {path}: {error}", stacklevel=3)

@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +22,13 @@ _numbers = itertools.count()
 MOST_FILES = 20_000  # in one archive, or in the folder of one learner
 # what systems and editors leave behind: no submission
 LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "__pycache__", "report.html")
+
+
+ALL_LESSONS = (
+    *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
+    *("05_vae_and_gan", "06_exercise", "07_mini_project", "08_how_good_is_it"),
+    *("09_text", "10_molecules"),
+)
 
 
 class CollectingError(ValueError):
@@ -40,6 +47,17 @@ class Submission:
     def notebooks(self) -> list[str]:
         """The names of its notebooks, in the order of the alphabet."""
         return sorted(name for name in self.files if name.lower().endswith(".ipynb"))
+
+    def notebooks_of(self, lesson: str) -> list[str]:
+        """Those with the lesson's number in their name; without any, those that are not named like a lesson.
+
+        The course's own, in folders named `solutions`, are left out. Copies, which have longer names, come last.
+        """
+        names = {path: PurePosixPath(path).name for path in self.notebooks}
+        own = [path for path in names if "solutions" not in PurePosixPath(path).parts]
+        own.sort(key=lambda path: (len(path), path))
+        numbered = [path for path in own if re.search(rf"(?<!\d){lesson}(?!\d)", names[path])]
+        return numbered or [path for path in own if not names[path].startswith(ALL_LESSONS)]
 
 
 def collect(source: str | Path, workplace: Path) -> list[Submission]:
@@ -152,27 +170,29 @@ def _opened(submission: Submission, workplace: Path) -> Submission:
 
 def _from_archive(archive: Path, workplace: Path) -> list[Submission]:
     """What stands at the top of an archive; a single folder around it all is stepped into."""
+    files = dict(_unpacked(archive, workplace, LARGEST_ARCHIVE))
+    found = _by_top(files)
+    if len(found) == 1 and _holds_a_class(*found):
+        found = _by_top({name.partition("/")[2]: path for name, path in files.items()})
+    return [_opened(submission, workplace) for submission in found]
+
+
+def _by_top(files: Mapping[str, Path | None]) -> list[Submission]:
+    """The files of an archive as submissions, by the first part of their names; a path is None if it is too large."""
     found: dict[str, Submission] = {}
-    for name, path in _unpacked(archive, workplace, LARGEST_ARCHIVE):
+    for name, path in files.items():
         top, _, rest = name.partition("/")
         submission = found.setdefault(top, Submission(top))
         if path is None:
             submission.problem = _too_large(name)
         else:
             submission.files[rest or top] = path
-    if len(found) == 1:
-        (only,) = found.values()
-        if _holds_a_class(only):
-            found = {}
-            for name, path in only.files.items():
-                top, _, rest = name.partition("/")
-                found.setdefault(top, Submission(top)).files[rest or top] = path
-    return [_opened(submission, workplace) for submission in found.values()]
+    return list(found.values())
 
 
 def _holds_a_class(folder: Submission) -> bool:
     """Whether a folder is that of a class, and not of one learner with a notebook for each of several lessons."""
-    if all("/" in name for name in folder.files):
+    if folder.files and all("/" in name for name in folder.files):
         return True
     numbers = [re.findall(r"(?<!\d)\d\d(?!\d)", name) for name in folder.notebooks]
     lessons = {found[-1] for found in numbers if found}

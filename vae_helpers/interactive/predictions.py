@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import ipywidgets as widgets
 
-from .progress import load_progress, record_prediction
+from vae_helpers.progress import load_progress, record_prediction
 
 _LOCK = threading.RLock()  # a button may be pressed in another thread than a cell runs in
 _MADE: dict[str, Prediction] = {}  # the predictions of this notebook, by question
@@ -155,10 +155,10 @@ class Prediction(widgets.VBox):
 
     def _restore(self) -> None:
         """Take up what was committed before the kernel was started anew."""
-        kept = load_progress()["predictions"].get(self.question)
-        if not isinstance(kept, dict):
+        entry = load_progress()["predictions"].get(self.question)
+        if not isinstance(entry, dict):
             return
-        answer, confidence = kept.get("answer"), kept.get("confidence")
+        answer, confidence = entry.get("answer"), entry.get("confidence")
         if not isinstance(confidence, int | float) or not 0 <= confidence <= 1:
             return
         if self._choices is not None and answer not in self._choices:
@@ -167,7 +167,7 @@ class Prediction(widgets.VBox):
             return
         with _LOCK:
             self.answer, self.confidence = answer, float(confidence)
-            self.right = kept.get("right") if isinstance(kept.get("right"), bool) else None
+            self.right = entry.get("right") if isinstance(entry.get("right"), bool) else None
             self.guess.value, self.sure.value = answer, round(100 * confidence)
             self._close()
             self._judge()

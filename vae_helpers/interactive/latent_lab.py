@@ -12,12 +12,13 @@ import torch
 import traitlets
 from torch import Tensor, nn
 
-from .data import ImageSet
-from .figures import CLASS_COLOURS
-from .files import write_whole
-from .models import PIXELS
-from .objectives import Model
-from .widgets import latents_by_effect
+from vae_helpers.data import ImageSet
+from vae_helpers.figures import CLASS_COLOURS
+from vae_helpers.files import write_whole
+from vae_helpers.models import PIXELS
+from vae_helpers.objectives import Model
+
+from .snapshot import Snapshot, latents_by_effect
 
 SCRIPT, PAGE = (Path(__file__).with_suffix(ending) for ending in (".js", ".html"))
 MOST_CODES, MOST_IMAGES = 1_000, 40
@@ -110,8 +111,8 @@ def _compare(model: Model, network: dict[str, Any], weights: Tensor) -> None:
     generator = torch.Generator().manual_seed(0)
     try:
         x = torch.rand(4, PIXELS, generator=generator)
-        place = next(model.parameters()).device
-        codes = model.encode(x.to(place))
+        device = next(model.parameters()).device
+        codes = model.encode(x.to(device))
         codes = codes if isinstance(codes, tuple | list) else (codes,)
         hidden = _run(network["encoder"], weights, x)
         z = torch.randn(4, network["latents"], generator=generator)
@@ -123,7 +124,7 @@ def _compare(model: Model, network: dict[str, Any], weights: Tensor) -> None:
                 raise TypeError(
                     "its encode does not go through fc1, a ReLU and the next layer alone"
                 )
-        images = model.decode(z.to(place)).reshape(4, -1).cpu()
+        images = model.decode(z.to(device)).reshape(4, -1).cpu()
         if images.shape[1] != PIXELS or not torch.allclose(
             images, _run(network["decoder"], weights, z), rtol=1e-3, atol=1e-3
         ):
@@ -178,7 +179,7 @@ class LatentLab(anywidget.AnyWidget):
             )
         spec: dict[str, Any] = {
             "networks": networks,
-            "order": latents_by_effect(model),
+            "order": latents_by_effect(Snapshot(model)),
             "classifier": None if classifier is None else _classifier(classifier, packer),
             "names": [str(digit) for digit in range(10)],
             "colours": list(CLASS_COLOURS),

@@ -14,7 +14,6 @@ import os
 import selectors
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -23,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from .wire import take_frames
 
 MEMORY = 2 << 30  # bytes that one process may allocate
 TREE_MEMORY = 3 << 30  # and all processes of a submission together
@@ -37,8 +38,11 @@ LIMITS = {
     "RLIMIT_NOFILE": 64,
     "RLIMIT_CORE": 0,
 }
-PROGRAM = "import sys; from vae_helpers.submission import main; main(sys.argv[1])"
-TRIAL = "import vae_helpers.submission"
+PACKAGE = Path(__file__).parents[1]
+# the child runs this very package, whatever else is installed under its name
+IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); import vae_helpers; del sys.path[0]"
+PROGRAM = f"{IMPORT}; from vae_helpers.grading.child import main; main(sys.argv[2])"
+TRIAL = f"{IMPORT}; assert vae_helpers.__path__ == [sys.argv[2]]; import vae_helpers.grading.child"
 _slots = itertools.count()
 _running: set[subprocess.Popen[bytes]] = set()
 
@@ -57,98 +61,91 @@ class Sent:
     stopped: str = ""
 
 
-@dataclass(frozen=True)
-class Container:
-    """How submissions are kept apart: the name of the way, and whether files and the network are shut off."""
-
-    name: str
-    sealed: bool
-
-    def command(self, folder: Path) -> list[str]:
-        """What stands before the Python command that shall run in this folder."""
-        if self.name == "bubblewrap":
-            return _bubblewrap(folder)
-        if self.name == "unshare":
-            return _UNSHARE
-        return []
-
-
-_UNSHARE = ["unshare", "--user", "--map-current-user", "--net", "--pid", "--fork", "--kill-child"]
-
-
-def find_container() -> Container:
-    """The strongest way that works on this system, tried out.
+def find_containment(*, uncontained: bool = False) -> bool:
+    """Whether bubblewrap will contain the submissions, tried out; False only where `uncontained` allows it.
 
     Raises:
-        OSError: on Windows, where there is none.
+        PermissionError: bubblewrap is missing or not allowed, and `uncontained` is False.
+        OSError: bubblewrap works, but the course does not start inside it; or this is Windows.
     """
     if os.name == "nt":
         raise OSError(
             "Grading runs submissions under limits that Windows does not have. It runs on Linux and macOS; "
             "on Windows use WSL, as classroom/guide.md says."
         )
-    here = Path(__file__).parent
-    for container in (Container("bubblewrap", True), Container("unshare", False)):
-        command = container.command(here)
-        if shutil.which(command[0]) and _works([*command, sys.executable, "-I", "-c", TRIAL]):
-            return container
-    return Container("limits alone", False)
+    problem = "it is not installed (Debian and Ubuntu: apt install bubblewrap)"
+    if shutil.which("bwrap"):
+        mounts = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+        refused = _failure([*_namespaces(), *mounts, "true"])
+        if not refused:
+            trial = [sys.executable, "-I", "-B", "-c", TRIAL, str(PACKAGE.parent), str(PACKAGE)]
+            if failure := _failure([*_bubblewrap(PACKAGE), *trial]):
+                raise OSError(
+                    f"bubblewrap works here, but the course does not start inside it: {failure}. Nothing was graded."
+                )
+            return True
+        problem = f"it is not allowed ({refused})"
+    if not uncontained:
+        raise PermissionError(
+            f"Nothing here keeps a submission from your files. bubblewrap would, but {problem}. Install or allow it, "
+            "or grade inside a container or virtual machine, as classroom/guide.md says, with --uncontained."
+        )
+    return False
 
 
-def _works(command: list[str]) -> bool:
+def _failure(command: list[str]) -> str:
+    """What a command says at its end if it fails; '' if it succeeds."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=START_SECONDS, check=False)
-        return done.returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    said = done.stderr.decode(errors="replace").strip()
+    return (said.splitlines()[-1] if said else f"exit {done.returncode}") if done.returncode else ""
+
+
+def _namespaces() -> list[str]:
+    """The start of a bubblewrap command: no network, no other process, no privilege."""
+    options = ["--unshare-all"]
+    if os.geteuid() == 0:  # root need not be mapped; the process itself becomes another user
+        options = ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+    command = ["bwrap", *options, "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    if os.geteuid() == 0:
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    return command
 
 
 def _bubblewrap(folder: Path) -> list[str]:
-    """The file system that a submission sees is built up from nothing."""
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    if os.geteuid() == 0:  # root need not be mapped; the process itself becomes another user
-        command = [option if option != "--unshare-all" else "--unshare-net" for option in command]
-        command += ["--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    """The bubblewrap command for a submission's folder: the file system that it sees is built up from nothing."""
+    command = _namespaces()
+    scratch = ["--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/tmp"]
+    command += scratch  # first: the course or Python may lie below it
     for path in map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")):
         if path.is_symlink():
             command += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             command += ["--ro-bind", str(path), str(path)]
     seen = [Path("/usr"), Path("/etc/ld.so.cache"), Path("/etc/alternatives"), Path("/nix/store")]
-    seen += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent]
+    seen += [Path(sys.prefix), Path(sys.base_prefix), PACKAGE]
     seen += [Path(part) for part in sys.path if part and Path(part).name.endswith("-packages")]
     for path in sorted({path.resolve() for path in seen} | set(seen)):
         if path.exists():
             for parent in [*path.parents][-2::-1]:  # bubblewrap would make them for root alone
                 command += ["--dir", str(parent)]
             command += ["--ro-bind", str(path), str(path)]
-    command += [
-        "--dev",
-        "/dev",
-        "--size",
-        str(SCRATCH),
-        "--tmpfs",
-        "/dev/shm",
-        "--remount-ro",
-        "/dev",
-    ]
-    command += ["--proc", "/proc", "--size", str(SCRATCH), "--perms", "1777", "--tmpfs", "/tmp"]
+    command += ["--dev", "/dev", "--size", str(SCRATCH), "--tmpfs", "/dev/shm"]
+    command += ["--remount-ro", "/dev", "--proc", "/proc"]
     command += ["--ro-bind", str(folder), "/submission", "--chdir", "/submission"]
     return [*command, "--remount-ro", "/", "--"]
 
 
-def run_contained(
-    container: Container,
-    folder: Path,
-    notebook: str,
-    checks: Sequence[str],
-    seed: int,
-    seconds: float,
+def run_child(
+    folder: Path, notebook: str, checks: Sequence[str], seed: int, seconds: float, *, sealed: bool
 ) -> Sent:
-    """Run `submission.main` on a notebook in `folder`, a copy that may be lost; `seconds` is for each step."""
+    """Run `child.main` on a notebook in `folder`, a copy that may be lost; `seconds` is for each step.
+
+    It runs inside bubblewrap if `sealed`, else under limits alone.
+    """
     reader, writer = os.pipe()
-    sealed = container.name == "bubblewrap"
     job = {
         "pipe": writer,
         "notebook": str(("/submission" if sealed else folder) / Path(notebook)),
@@ -157,15 +154,9 @@ def run_contained(
         "limits": LIMITS | {"RLIMIT_CPU": round(START_SECONDS + seconds * (len(checks) + 1))},
         "uid": _spare_user() if sealed and os.geteuid() == 0 else None,
     }
-    command = [
-        *container.command(folder),
-        sys.executable,
-        "-I",
-        "-B",
-        "-c",
-        PROGRAM,
-        json.dumps(job),
-    ]
+    command = [sys.executable, "-I", "-B", "-c", PROGRAM, str(PACKAGE.parent), json.dumps(job)]
+    if sealed:
+        command = [*_bubblewrap(folder), *command]
     scratch = "/tmp" if sealed else str(folder)
     environment = {"PATH": "/usr/bin:/bin", "HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8"}
     environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "CUDA_VISIBLE_DEVICES": ""}
@@ -222,7 +213,7 @@ def _listen(process: subprocess.Popen[bytes], reader: int, expected: int, second
             if total > SENT:
                 sent.stopped = "it sent more than the limit"
                 return sent
-            if _take_frames(buffer, sent.frames):
+            if take_frames(buffer, sent.frames):
                 deadline = time.monotonic() + seconds
             if len(sent.frames) >= expected:
                 return sent
@@ -240,18 +231,6 @@ def _listen(process: subprocess.Popen[bytes], reader: int, expected: int, second
                     used = "memory" if memory > TREE_MEMORY else "processes"
                     sent.stopped = f"it used more {used} than the limit"
                     return sent
-
-
-def _take_frames(buffer: bytearray, frames: list[bytes]) -> bool:
-    """Move whole frames out of the buffer; whether there was one."""
-    before = len(frames)
-    while len(buffer) >= 8:
-        (length,) = struct.unpack("<Q", buffer[:8])
-        if len(buffer) < 8 + length:
-            break
-        frames.append(bytes(buffer[8 : 8 + length]))
-        del buffer[: 8 + length]
-    return len(frames) > before
 
 
 def _ending(code: int) -> str:

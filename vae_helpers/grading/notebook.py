@@ -1,32 +1,23 @@
-"""The process that runs one submitted notebook: it probes the answers, and sends plain arrays to the grader.
+"""Reads a submitted notebook, and finds and runs what the answers in it need.
 
-Of the notebook it runs what the answers need, and nothing else: the definitions of their names, and the imports,
-functions, classes and assignments that these mention. Loops, training and stored outputs are never touched. What
-can be said of the notebook without running it is sent first, while no line of it has run.
+That is the definitions of their names, and the imports, functions, classes and assignments that these mention. Loops,
+training and stored outputs are never run. The file is read as JSON: nbformat would refuse much that learners hand in,
+such as cells without outputs or metadata, and older notebooks without a version.
 """
 
 from __future__ import annotations
 
 import ast
-import difflib
 import dis
 import json
 import linecache
-import os
-import struct
-import sys
 from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
 from types import CodeType
 from typing import Any
-from unittest.mock import MagicMock
 
-import numpy as np
+from vae_helpers.checks import OURS
 
-from .checks import OURS, holder_of, refused
-from .probing import Record, probe
-
-KEPT_MAGICS = ("time", "timeit", "capture", "prun")  # what they run is Python of this notebook
+PYTHON_MAGICS = ("time", "timeit", "capture", "prun")  # what they run is Python of this notebook
 GLOBAL_READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 HOLDS_ANSWERS = tuple(f"vae_helpers.{name}" for name in ("answers", "models", "objectives"))
 PYTHON = ("python", "ipython", "python3", "")
@@ -153,7 +144,7 @@ def _without_cell_magic(source: str) -> str:
     first, _, rest = source.lstrip().partition("\n")
     if not first.startswith("%%"):
         return source
-    return "\n" + rest if first[2:].split(" ")[0].strip() in KEPT_MAGICS else ""
+    return "\n" + rest if first[2:].split(" ")[0].strip() in PYTHON_MAGICS else ""
 
 
 def _as_python(source: str) -> str:
@@ -175,7 +166,7 @@ BLOCKS = (ast.If, ast.Try, ast.With)
 
 def _pruned(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     """Of these statements what defines something; an `if`, `try` or `with` around a definition stays."""
-    kept: list[ast.stmt] = []
+    definitions: list[ast.stmt] = []
     for node in body:
         if isinstance(node, ast.With) and "if_written" in ast.dump(node.items[0].context_expr):
             continue  # a step of the lesson that trains or draws
@@ -185,16 +176,14 @@ def _pruned(body: Sequence[ast.stmt]) -> list[ast.stmt]:
                 for name in ("body", "orelse", "finalbody"):
                     inner = getattr(part, name, None)
                     if inner:
-                        setattr(part, name, _pruned(inner) or [ast.Pass(**_place(inner[0]))])
+                        setattr(
+                            part, name, _pruned(inner) or [ast.copy_location(ast.Pass(), inner[0])]
+                        )
             if any(_makes(part) for part in parts):
-                kept.append(node)
+                definitions.append(node)
         elif isinstance(node, (*DEFINITIONS, ast.Raise)):
-            kept.append(node)
-    return kept
-
-
-def _place(node: ast.stmt) -> dict[str, int]:
-    return {"lineno": node.lineno, "col_offset": node.col_offset}
+            definitions.append(node)
+    return definitions
 
 
 def _makes(node: ast.AST) -> set[str]:
@@ -283,122 +272,3 @@ def run_definitions(statements: Sequence[tuple[str, ast.stmt]], space: dict[str,
             break
         waiting = later
     return list(errors.values())
-
-
-# --- what it sends ------------------------------------------------------------------------------
-
-
-def pack(record: Record) -> bytes:
-    """A record as bytes: arrays and strings in the safetensors format, which holds nothing that could run."""
-    from safetensors.numpy import save
-
-    arrays = {key: np.asarray(v, order="C") for key, v in record.items() if not isinstance(v, str)}
-    strings = {
-        key: v.encode("utf-8", "replace").decode()
-        for key, v in record.items()
-        if isinstance(v, str)
-    }
-    return bytes(save(arrays, metadata=strings))
-
-
-def unpack(data: bytes) -> Record:
-    """The record again.
-
-    Raises:
-        ValueError: these bytes are no record.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        arrays = load(data)
-        (length,) = struct.unpack("<Q", data[:8])
-        strings = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
-    except (SafetensorError, struct.error, ValueError, KeyError, RecursionError) as error:
-        raise ValueError(f"not a record: {error}") from None
-    return {**arrays, **{str(key): str(value) for key, value in strings.items()}}
-
-
-class Sender:
-    """Writes frames, each with its length before it, to the grader's pipe."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def __call__(self, payload: bytes) -> None:
-        data = struct.pack("<Q", len(payload)) + payload
-        while data:
-            data = data[os.write(self.descriptor, data) :]
-
-
-def main(argument: str) -> None:
-    """Probe the notebook as the grader's `argument` (JSON) says, then end this process at once."""
-    job = json.loads(argument)
-    send = Sender(job["pipe"])
-    _limit(job["limits"], job["uid"])
-    sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - stays open
-    import torch
-
-    torch.set_num_threads(1)
-    send(b"ready")
-    facts, notebook = _read(Path(job["notebook"]), job["checks"])
-    send(json.dumps(facts).encode())
-    if notebook is None:
-        os._exit(0)
-    sys.path.append(str(Path(job["notebook"]).parent))
-    # what IPython puts there does nothing here
-    space: dict[str, Any] = {
-        "__name__": "__main__",
-        "display": MagicMock(),
-        "get_ipython": MagicMock(),
-    }
-    wanted = {holder_of(name) for name in job["checks"]}
-    errors = run_definitions(notebook.needed(*wanted), space)
-    send(json.dumps({"errors": errors}).encode())
-    for name in job["checks"]:
-        send(pack(_probed(name, space, notebook, job["seed"])))
-    os._exit(0)
-
-
-def _limit(limits: dict[str, int], uid: int | None) -> None:
-    import resource
-
-    if uid is not None:  # a user that nobody is, so that the limit on processes counts these alone
-        os.setgroups([])
-        os.setgid(uid)
-        os.setuid(uid)
-    for name, value in limits.items():
-        which = getattr(resource, name, None)
-        if which is not None:
-            _, hard = resource.getrlimit(which)
-            top = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(which, (top, top))
-
-
-def _read(path: Path, checks: Sequence[str]) -> tuple[dict[str, Any], Notebook | None]:
-    try:
-        notebook = Notebook(cells_of(path.read_bytes()))
-    except UnreadableError as error:
-        return {"problem": str(error)}, None
-    names = {name: holder_of(name) for name in checks}
-    return {
-        "unreadable": notebook.unreadable[:20],
-        "borrowed": [check for check, name in names.items() if notebook.borrowed(name)],
-    }, notebook
-
-
-def _probed(name: str, space: dict[str, Any], notebook: Notebook, seed: int) -> Record:
-    """The record of one check; where there is nothing to call, it says so under `refused` or `missing`."""
-    target = holder_of(name)
-    if target not in space:
-        near = difflib.get_close_matches(target, notebook.defined, n=1)
-        broken = target in notebook.defined
-        return {"missing": "broken" if broken else near[0] if near else ""}
-    answer = space[target]
-    if str(getattr(answer, "__module__", "")).startswith("vae_helpers"):
-        return {"borrowed": "yes"}
-    try:
-        verdict = refused(name, answer)
-        return {"refused": verdict.message} if verdict else probe(name, answer, seed=seed)
-    except BaseException as error:
-        return {"refused": f"It raised {type(error).__name__}: {error}"[:600]}
