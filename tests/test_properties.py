@@ -16,6 +16,7 @@ import vae_helpers as vh
 from vae_helpers import objectives as ob
 from vae_helpers import predictions, progress
 from vae_helpers.sequences import Alphabet, NGram, SequenceVAE, fill_in
+from vae_helpers.validation import prepare_images
 
 hypothesis = pytest.importorskip("hypothesis", reason="`pip install -e '.[dev]'` brings it")
 from hypothesis import HealthCheck, assume, example, given, settings  # noqa: E402
@@ -238,7 +239,7 @@ no_images = st.one_of(
 @given(no_images)
 def test_what_is_no_image_is_refused_everywhere(x):
     model = small()
-    refuses(lambda: ob.prepare_images(x))
+    refuses(lambda: prepare_images(x))
     refuses(lambda: vh.elbo(model, x))
     refuses(lambda: vh.importance_weighted_bound(model, x, 1))
     refuses(lambda: vh.sharpness(x))

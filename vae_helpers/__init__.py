@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .evaluation import precision_recall_density_coverage as precision_recall_density_coverage
     from .evaluation import sample_quality as sample_quality
     from .evaluation import sharpness as sharpness
+    from .gan_training import fit_gan as fit_gan
     from .latent_lab import LatentLab as LatentLab
     from .latents import interpolate as interpolate
     from .models import GAN as GAN
@@ -46,9 +47,8 @@ if TYPE_CHECKING:
     from .pretrained import load_pretrained as load_pretrained
     from .pretrained import pretrained_info as pretrained_info
     from .report import save_report as save_report
-    from .training import History as History
     from .training import fit as fit
-    from .training import fit_gan as fit_gan
+    from .training_runs import History as History
     from .widgets import FigureSliders as FigureSliders
     from .widgets import LatentSliders as LatentSliders
     from .widgets import beta_slider as beta_slider
@@ -72,6 +72,7 @@ _HOME = {
         "sample_quality",
         "sharpness",
     ],
+    "gan_training": ["fit_gan"],
     "latent_lab": ["LatentLab"],
     "latents": ["interpolate"],
     "models": ["GAN", "VAE", "Autoencoder", "Classifier", "ConditionalVAE", "DenseClassifier"],
@@ -86,7 +87,8 @@ _HOME = {
     "predictions": ["predict", "prediction_summary"],
     "pretrained": ["load_pretrained", "pretrained_info"],
     "report": ["save_report"],
-    "training": ["History", "fit", "fit_gan"],
+    "training": ["fit"],
+    "training_runs": ["History"],
     "widgets": [
         "FigureSliders",
         "LatentSliders",

@@ -16,7 +16,7 @@ from .data import ImageSet
 from .figures import CLASS_COLOURS
 from .files import write_whole
 from .models import PIXELS
-from .objectives import Model
+from .validation import Model
 from .widgets import latents_by_effect
 
 SCRIPT, PAGE = (Path(__file__).with_suffix(ending) for ending in (".js", ".html"))

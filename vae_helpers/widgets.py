@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from . import figures
 from .models import PIXELS
-from .objectives import Model, bernoulli_log_likelihood, kl_divergence, prepare_images
-from .training import model_lock
+from .objectives import bernoulli_log_likelihood, kl_divergence
+from .training_runs import model_lock
+from .validation import Model, prepare_images
 
 SIDE = 28
 
