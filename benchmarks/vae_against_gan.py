@@ -36,11 +36,13 @@ from vae_helpers.evaluation import (
     memorisation_ratio,
     sample_quality,
 )
+from vae_helpers.gan_training import fit_gan
 from vae_helpers.latents import interpolate
 from vae_helpers.models import GAN, VAE, Autoencoder, Classifier
 from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
 from vae_helpers.pretrained import load_pretrained
-from vae_helpers.training import History, fit, fit_gan
+from vae_helpers.training import fit
+from vae_helpers.training_runs import History
 
 BUDGET = 45.0  # processor seconds of training
 LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)

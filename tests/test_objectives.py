@@ -10,6 +10,7 @@ from torch.distributions import kl_divergence as torch_kl
 
 from vae_helpers import VAE, Autoencoder, ConditionalVAE
 from vae_helpers import objectives as ob
+from vae_helpers.validation import given_labels, prepare_images, prepare_symbols, vae_outputs
 
 
 def gaussians(batch=5, latents=3, dtype=torch.float64):
@@ -280,10 +281,10 @@ def test_a_loss_function_may_return_one_number_in_any_shape(model):
 def test_labels_and_models_belong_together(model):
     x, labels = torch.rand(2, 784), torch.tensor([0, 1])
     with pytest.raises(ValueError, match="takes no labels"):
-        ob.given_labels(model, labels)
+        given_labels(model, labels)
     with pytest.raises(ValueError, match="needs a label"):
         ob.elbo(ConditionalVAE(2, 4), x)
-    assert ob.given_labels(model, None) is model
+    assert given_labels(model, None) is model
 
 
 @pytest.mark.parametrize(
@@ -302,7 +303,7 @@ def test_outputs_that_are_none(outputs, words, model):
     right = model(torch.rand(2, 784))
     model.forward = lambda x: outputs(*right)
     with pytest.raises(ValueError, match=words):
-        ob.vae_outputs(model, torch.rand(2, 784))
+        vae_outputs(model, torch.rand(2, 784))
 
 
 @pytest.mark.parametrize("codes", [lambda m, v: m, lambda m, v: (m,), lambda m, v: (m, v, v)])
@@ -375,7 +376,7 @@ def test_the_courses_models_are_judged_by_their_logits_and_others_by_what_they_d
 )
 def test_images_that_are_none(x, error, words):
     with pytest.raises(error, match=words):
-        ob.prepare_images(x)
+        prepare_images(x)
 
 
 @pytest.mark.parametrize(
@@ -391,12 +392,12 @@ def test_images_that_are_none(x, error, words):
 )
 def test_strings_that_are_none(x, error, words):
     with pytest.raises(error, match=words):
-        ob.prepare_symbols(x)
+        prepare_symbols(x)
 
 
 def test_images_are_flattened():
-    assert ob.prepare_images(torch.zeros(3, 1, 28, 28)).shape == (3, 784)
-    assert ob.prepare_images(torch.ones(3, 784)).shape == (3, 784)
+    assert prepare_images(torch.zeros(3, 1, 28, 28)).shape == (3, 784)
+    assert prepare_images(torch.ones(3, 784)).shape == (3, 784)
 
 
 @pytest.mark.parametrize(

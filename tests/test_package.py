@@ -25,7 +25,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 MOST_LINES = 450  # of a module, so that it can be read in one sitting
-LONGER = {"probing.py", "judging.py", "zoo.py", "training.py", "objectives.py"}
+LONGER = {"probing.py", "judging.py", "zoo.py"}
 DISTRIBUTIONS = {
     "pytorch_optimizer": "pytorch-optimizer",
     "IPython": "ipython",

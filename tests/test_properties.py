@@ -17,6 +17,7 @@ from vae_helpers import objectives as ob
 from vae_helpers import progress
 from vae_helpers.interactive import predictions
 from vae_helpers.sequences import Alphabet, NGram, SequenceVAE, fill_in
+from vae_helpers.validation import prepare_images
 
 hypothesis = pytest.importorskip("hypothesis", reason="`pip install -e '.[dev]'` brings it")
 from hypothesis import HealthCheck, assume, example, given, settings  # noqa: E402
@@ -239,7 +240,7 @@ no_images = st.one_of(
 @given(no_images)
 def test_what_is_no_image_is_refused_everywhere(x):
     model = small()
-    refuses(lambda: ob.prepare_images(x))
+    refuses(lambda: prepare_images(x))
     refuses(lambda: vh.elbo(model, x))
     refuses(lambda: vh.importance_weighted_bound(model, x, 1))
     refuses(lambda: vh.sharpness(x))

@@ -9,9 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vae_helpers import GAN, VAE, Autoencoder, ConditionalVAE, fit, fit_gan, loss_function, training
+from vae_helpers import (
+    GAN,
+    VAE,
+    Autoencoder,
+    ConditionalVAE,
+    checkpoints,
+    fit,
+    fit_gan,
+    loss_function,
+)
 from vae_helpers import objectives as ob
-from vae_helpers.training import model_lock
+from vae_helpers.training_runs import model_lock
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +113,9 @@ def test_a_generator_makes_it_reproducible_and_leaves_torchs_own_numbers_alone(x
 def test_a_checkpoints_random_numbers_go_back_to_each_gpu(monkeypatch):
     here, cards, given = torch.get_rng_state(), [torch.ones(2), torch.zeros(2)], []
     monkeypatch.setattr(torch.cuda, "set_rng_state_all", given.append)
-    training._set_random_state([here])
+    checkpoints.set_random_state([here])
     assert given == []
-    training._set_random_state([here, *cards])
+    checkpoints.set_random_state([here, *cards])
     assert given == [cards]
     assert torch.equal(torch.get_rng_state(), here)
 

@@ -26,12 +26,13 @@ from tqdm import tqdm
 
 from vae_helpers.data import ImageSet, load_images, load_texts
 from vae_helpers.evaluation import active_units
+from vae_helpers.gan_training import fit_gan
 from vae_helpers.models import GAN, Autoencoder, Classifier, ConditionalVAE, DenseClassifier
 from vae_helpers.molecules import to_selfies
 from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
 from vae_helpers.pretrained import KINDS, WEIGHTS, Pretrained
 from vae_helpers.sequences import Alphabet, SequenceVAE
-from vae_helpers.training import fit, fit_gan
+from vae_helpers.training import fit
 
 Strings = Sequence[Sequence[str]]
 SEED = 0

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .evaluation import precision_recall_density_coverage as precision_recall_density_coverage
     from .evaluation import sample_quality as sample_quality
     from .evaluation import sharpness as sharpness
+    from .gan_training import fit_gan as fit_gan
     from .interactive.latent_lab import LatentLab as LatentLab
     from .interactive.lesson_sliders import beta_slider as beta_slider
     from .interactive.lesson_sliders import gaussian_sliders as gaussian_sliders
@@ -51,9 +52,8 @@ if TYPE_CHECKING:
     from .objectives import loss_function as loss_function
     from .pretrained import load_pretrained as load_pretrained
     from .pretrained import pretrained_info as pretrained_info
-    from .training import History as History
     from .training import fit as fit
-    from .training import fit_gan as fit_gan
+    from .training_runs import History as History
 
 _HOME = {
     "checks": ["check"],
@@ -72,6 +72,7 @@ _HOME = {
         "sample_quality",
         "sharpness",
     ],
+    "gan_training": ["fit_gan"],
     "interactive.latent_lab": ["LatentLab"],
     "interactive.lesson_sliders": ["beta_slider", "gaussian_sliders", "two_gaussian_sliders"],
     "interactive.predictions": ["predict", "prediction_summary"],
@@ -88,7 +89,8 @@ _HOME = {
         "loss_function",
     ],
     "pretrained": ["load_pretrained", "pretrained_info"],
-    "training": ["History", "fit", "fit_gan"],
+    "training": ["fit"],
+    "training_runs": ["History"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

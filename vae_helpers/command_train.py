@@ -17,9 +17,11 @@ from torch import nn
 from . import processes
 from .data import ImageSet, load_images
 from .files import write_whole
+from .gan_training import fit_gan
 from .models import GAN, VAE, Autoencoder, ConditionalVAE
 from .objectives import Reconstruction
-from .training import History, fit, fit_gan
+from .training import fit
+from .training_runs import History
 
 MODELS: dict[str, type[nn.Module]] = {
     "vae": VAE,

@@ -11,17 +11,13 @@ from torch import Tensor
 
 from .models import Classifier
 from .objectives import (
-    Likelihood,
-    Model,
     bernoulli_log_likelihood,
-    check_likelihood,
     gaussian_log_likelihood,
     importance_weighted_bound,
     kl_divergence,
     kl_terms,
-    prepare_images,
-    prepare_inputs,
 )
+from .validation import Likelihood, Model, check_likelihood, prepare_images, prepare_inputs
 
 
 @torch.no_grad()

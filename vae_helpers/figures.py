@@ -15,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, FancyBboxPatch
 from torch import Tensor
 
-from .objectives import Model
-from .training import History
+from .training_runs import History
+from .validation import Model
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 GREY = "#5F5F5F"

@@ -12,7 +12,7 @@ PIXELS = 784  # 28 × 28
 
 
 def check_sizes(**sizes: int) -> None:
-    """Whether each size is a whole number of at least 1; a TypeError or a ValueError otherwise."""
+    """Raise a TypeError or a ValueError unless each size is a whole number of at least 1."""
     for name, size in sizes.items():
         if isinstance(size, bool) or not isinstance(size, int):
             raise TypeError(f"{name} must be a whole number, not {size!r}.")
@@ -20,51 +20,7 @@ def check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name} must be at least 1, not {size}.")
 
 
-class _ImageDecoder(nn.Module):
-    """What the models share: a decoder whose last layer, a sigmoid, gives one probability for each pixel."""
-
-    fc_dec: nn.Sequential
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Codes, shape (B, D), to images: probabilities, shape (B, 784)."""
-        probabilities: Tensor = self.fc_dec(z)
-        return probabilities
-
-    def decode_logits(self, z: Tensor) -> Tensor:
-        """The decoder's output before its last layer, the sigmoid; shape (B, 784)."""
-        for layer in list(self.fc_dec)[:-1]:
-            z = layer(z)
-        return z
-
-
-class _Variational(_ImageDecoder):
-    """What a VAE does with the mean and the log-variance that its encoder gives."""
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images to the mean and the log-variance of q(z|x), both of shape (B, D)."""
-        raise NotImplementedError
-
-    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        """Draw z = μ + σ·ε with ε ~ N(0, I), shape (B, D) (Kingma and Welling 2014, section 2.4)."""
-        std = torch.exp(0.5 * logvar)
-        return mu + std * torch.randn_like(std)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images to their reconstructions (probabilities, shape (B, 784)), mean and log-variance."""
-        mu, logvar = self.encode(x)
-        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
-
-
-def _decoder(latent_dim: int, hidden_dim: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(latent_dim, hidden_dim),
-        nn.ReLU(),
-        nn.Linear(hidden_dim, PIXELS),
-        nn.Sigmoid(),
-    )
-
-
-class VAE(_Variational):
+class VAE(nn.Module):
     """A Variational Autoencoder for images of 28 × 28 pixels (Kingma and Welling 2014, appendix C).
 
     The encoder gives the mean and the log-variance of q(z|x); the decoder gives for each pixel the
@@ -81,15 +37,38 @@ class VAE(_Variational):
         self.fc1 = nn.Linear(PIXELS, hidden_dim)
         self.fc_mu = nn.Linear(hidden_dim, latent_dim)
         self.fc_logvar = nn.Linear(hidden_dim, latent_dim)
-        self.fc_dec = _decoder(latent_dim, hidden_dim)
+        self.fc_dec = nn.Sequential(
+            nn.Linear(latent_dim, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, PIXELS),
+            nn.Sigmoid(),
+        )
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images to the mean and the log-variance of q(z|x), both of shape (B, D)."""
         h = torch.relu(self.fc1(x.flatten(1)))
         return self.fc_mu(h), self.fc_logvar(h)
 
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """Draw z = μ + σ·ε with ε ~ N(0, I), shape (B, D) (Kingma and Welling 2014, section 2.4)."""
+        std = torch.exp(0.5 * logvar)
+        return mu + std * torch.randn_like(std)
 
-class Autoencoder(_ImageDecoder):
+    def decode(self, z: Tensor) -> Tensor:
+        """Codes, shape (B, D), to images: probabilities, shape (B, 784)."""
+        return cast(Tensor, self.fc_dec(z))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images to their reconstructions (probabilities, shape (B, 784)), mean and log-variance."""
+        mu, logvar = self.encode(x)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """The decoder's output before its last layer, the sigmoid; shape (B, 784)."""
+        return cast(Tensor, self.fc_dec[:-1](z))
+
+
+class Autoencoder(nn.Module):
     """The network of a VAE without the distribution: each image has one code.
 
     Images are float32 in [0, 1], shape (B, 784) or (B, 1, 28, 28).
@@ -104,16 +83,28 @@ class Autoencoder(_ImageDecoder):
         self.latent_dim = latent_dim
         self.fc1 = nn.Linear(PIXELS, hidden_dim)
         self.fc_z = nn.Linear(hidden_dim, latent_dim)
-        self.fc_dec = _decoder(latent_dim, hidden_dim)
+        self.fc_dec = nn.Sequential(
+            nn.Linear(latent_dim, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, PIXELS),
+            nn.Sigmoid(),
+        )
 
     def encode(self, x: Tensor) -> Tensor:
         """Images to codes, shape (B, D)."""
-        code: Tensor = self.fc_z(torch.relu(self.fc1(x.flatten(1))))
-        return code
+        return cast(Tensor, self.fc_z(torch.relu(self.fc1(x.flatten(1)))))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Codes, shape (B, D), to images: probabilities, shape (B, 784)."""
+        return cast(Tensor, self.fc_dec(z))
 
     def forward(self, x: Tensor) -> Tensor:
         """Images to their reconstructions: probabilities, shape (B, 784)."""
         return self.decode(self.encode(x))
+
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """The decoder's output before its last layer, the sigmoid; shape (B, 784)."""
+        return cast(Tensor, self.fc_dec[:-1](z))
 
 
 class ConditionalVAE(nn.Module):
@@ -163,7 +154,7 @@ class ConditionalVAE(nn.Module):
         return outputs
 
 
-class GivenLabels(_Variational):
+class GivenLabels(nn.Module):
     """A ConditionalVAE whose labels are fixed; it has the methods of a VAE and shares the weights.
 
     With labels of shape (B,), it takes B images or codes, or several times B: then the labels are repeated in turn.
@@ -203,13 +194,23 @@ class GivenLabels(_Variational):
         h = torch.relu(self.model.fc1(self._with_labels(x.flatten(1))))
         return self.model.fc_mu(h), self.model.fc_logvar(h)
 
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """Draw z = μ + σ·ε, as a VAE does; shape (B, D)."""
+        std = torch.exp(0.5 * logvar)
+        return mu + std * torch.randn_like(std)
+
     def decode(self, z: Tensor) -> Tensor:
         """Codes, shape (B, D), to images: probabilities, shape (B, 784)."""
-        return super().decode(self._with_labels(z))
+        return cast(Tensor, self.fc_dec(self._with_labels(z)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images to their reconstructions (probabilities, shape (B, 784)), mean and log-variance."""
+        mu, logvar = self.encode(x)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
 
     def decode_logits(self, z: Tensor) -> Tensor:
         """The decoder's output before the sigmoid; shape (B, 784)."""
-        return super().decode_logits(self._with_labels(z))
+        return cast(Tensor, self.fc_dec[:-1](self._with_labels(z)))
 
 
 class GAN(nn.Module):

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Likelihood = Literal["bernoulli", "gaussian", "categorical"]
+from .validation import (
+    Likelihood,
+    Model,
+    check_gaussian,
+    check_likelihood,
+    flat_pair,
+    given_labels,
+    prepare,
+    prepare_images,
+    vae_outputs,
+)
+
 PAD = 0  # stands behind a string's end, and counts for nothing
 LOG_2PI = math.log(2 * math.pi)
-# Any module with encode, decode and forward, a learner's own included; the type nn.Module knows no such methods.
-Model = Any
 
 
 # --- the terms ----------------------------------------------------------------------------------
@@ -41,7 +50,7 @@ def kl_terms(mu: Tensor, logvar: Tensor) -> Tensor:
     Raises:
         ValueError: the two shapes differ, or are not (B, D).
     """
-    _check_gaussian(mu, logvar)
+    check_gaussian(mu, logvar)
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
 
 
@@ -55,7 +64,7 @@ def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
     Raises:
         ValueError: the sizes differ, or `recon_x` leaves [0, 1].
     """
-    recon_x, x = _flat_pair(recon_x, x)
+    recon_x, x = flat_pair(recon_x, x)
     if recon_x.numel() and not (recon_x.min() >= 0 and recon_x.max() <= 1):
         raise ValueError(
             "recon_x holds numbers outside [0, 1], or NaN, so they are no probabilities. Does decode end in a sigmoid?"
@@ -66,7 +75,7 @@ def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
 
 def bernoulli_log_likelihood_from_logits(logits: Tensor, x: Tensor) -> Tensor:
     """The same from the logits of the probabilities: Σ x·l − log(1 + exp l). Exact also for large logits."""
-    logits, x = _flat_pair(logits, x)
+    logits, x = flat_pair(logits, x)
     cross_entropy: Tensor = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
     return -cross_entropy.sum(dim=1)
 
@@ -83,7 +92,7 @@ def gaussian_log_likelihood(recon_x: Tensor, x: Tensor, sigma: float) -> Tensor:
         raise ValueError(
             f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}."
         )
-    recon_x, x = _flat_pair(recon_x, x)
+    recon_x, x = flat_pair(recon_x, x)
     squared = (x - recon_x).square().sum(dim=1)
     return -squared / (2 * sigma**2) - x.shape[1] * (math.log(sigma) + LOG_2PI / 2)
 
@@ -128,7 +137,7 @@ def elbo(
     One code is drawn for each image; the KL divergence is exact (Kingma and Welling 2014, equation 7).
     `sigma` states the pixels' standard deviation where `likelihood` is 'gaussian'; 'categorical' is for strings.
     """
-    x = _prepare(x, likelihood)
+    x = prepare(x, likelihood)
     mu, logvar = _encode(model, x)
     z = mu + torch.exp(0.5 * logvar) * _noise(mu, 1, generator)[0]
     return _log_likelihood(model, z, x, likelihood, sigma) - kl_divergence(mu, logvar)
@@ -156,7 +165,7 @@ def importance_weighted_bound(
         raise ValueError(
             f"k, the number of codes drawn for each image, must be a whole number of at least 1, not {k}."
         )
-    x = _prepare(x, likelihood)
+    x = prepare(x, likelihood)
     mu, logvar = _encode(model, x)
     std = torch.exp(0.5 * logvar)
     batch, pieces = len(x), []
@@ -229,7 +238,7 @@ class NegativeELBO:
 
     def prepare(self, x: Tensor) -> Tensor:
         """Check the images and give them the shape (N, 784); or check the strings."""
-        return _prepare(x, self.likelihood)
+        return prepare(x, self.likelihood)
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss, recon and kl of a batch, each summed over its images."""
@@ -307,112 +316,7 @@ class LossFunction:
         return {"loss": loss.reshape(())}
 
 
-# --- checks of input ----------------------------------------------------------------------------
-
-
-def prepare_images(x: Any) -> Tensor:
-    """Check images, float in [0, 1] of shape (N, 784) or (N, 1, 28, 28); give them the shape (N, 784).
-
-    Raises:
-        TypeError: not a tensor, or a tensor of whole numbers.
-        ValueError: no images, another shape, NaN, or numbers outside [0, 1].
-    """
-    if not isinstance(x, Tensor):
-        raise TypeError(
-            f"Images must be a tensor, not {type(x).__name__}: torch.as_tensor(x) makes one."
-        )
-    if not x.is_floating_point():
-        raise TypeError(
-            f"Images must be float in [0, 1], not {x.dtype}: divide grey values 0…255 by 255."
-        )
-    if (
-        x.ndim not in (2, 4)
-        or x[0:1].numel() != 784 * min(len(x), 1)
-        or (x.ndim == 4 and x.shape[1:] != (1, 28, 28))
-    ):
-        raise ValueError(
-            f"Images must have the shape (N, 784) or (N, 1, 28, 28), not {tuple(x.shape)}."
-        )
-    if len(x) == 0:
-        raise ValueError("There are no images: the tensor is empty.")
-    low, high = x.aminmax()
-    if not (low >= 0 and high <= 1):
-        if x.isnan().any():
-            raise ValueError("The images hold NaN: was something divided by zero?")
-        raise ValueError(f"Images must lie in [0, 1]; these go from {low:.3g} to {high:.3g}.")
-    return x.reshape(len(x), 784)
-
-
-def prepare_symbols(x: Any) -> Tensor:
-    """Check strings, int64 of shape (N, T), as `sequences.Alphabet` encodes them.
-
-    Raises:
-        TypeError: not a tensor of int64.
-        ValueError: no strings, another shape, or a negative number.
-    """
-    if not isinstance(x, Tensor) or x.dtype != torch.int64:
-        what = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(
-            f"Strings must be a tensor of int64, as an Alphabet's encode gives it, not {what}."
-        )
-    if x.ndim != 2 or x.numel() == 0:
-        raise ValueError(f"Strings must have the shape (N, T), not {tuple(x.shape)}.")
-    if x.min() < 0:
-        raise ValueError("A symbol is numbered from 0 on; there is a negative number.")
-    return x
-
-
-def prepare_inputs(model: Model, x: Any) -> Tensor:
-    """Check what a model takes: strings if it has `symbols`, as `sequences.SequenceVAE`, and images otherwise."""
-    return prepare_symbols(x) if hasattr(model, "symbols") else prepare_images(x)
-
-
-def _prepare(x: Any, likelihood: Likelihood) -> Tensor:
-    return prepare_symbols(x) if likelihood == "categorical" else prepare_images(x)
-
-
-def given_labels(model: Model, labels: Tensor | None) -> Model:
-    """The model for these labels, if it is a conditional one: one that has `given`, as `models.ConditionalVAE`.
-
-    Raises:
-        ValueError: a conditional model without labels, or labels for another model.
-    """
-    conditional = callable(getattr(model, "given", None))
-    if conditional and labels is None:
-        raise ValueError(
-            f"{type(model).__name__} needs a label for each image: pass `labels`, or take model.given(label)."
-        )
-    if not conditional and labels is not None:
-        raise ValueError(
-            f"{type(model).__name__} takes no labels: leave them out, or use a ConditionalVAE."
-        )
-    return model.given(labels) if conditional else model
-
-
-def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run `model(x)` and check that it gives (recon_x, mu, logvar) of matching shapes.
-
-    Raises:
-        ValueError: another number of outputs, or wrong shapes.
-    """
-    outputs = model(x)
-    if not isinstance(outputs, tuple | list) or len(outputs) != 3:
-        what = (
-            f"{len(outputs)} values"
-            if isinstance(outputs, tuple | list)
-            else type(outputs).__name__
-        )
-        raise ValueError(
-            f"forward(x) must return three tensors, recon_x, mu and logvar; it returned {what}."
-        )
-    recon_x, mu, logvar = outputs
-    _check_gaussian(mu, logvar, len(x))
-    if recon_x.shape[0] != len(x) or recon_x.numel() != x.numel():
-        raise ValueError(
-            f"recon_x has the shape {tuple(recon_x.shape)} for images of shape {tuple(x.shape)}: "
-            "decode must give one number for each pixel."
-        )
-    return recon_x, mu, logvar
+# --- calling a model, with or without logits ------------------------------------------------------
 
 
 def _encode(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -421,41 +325,8 @@ def _encode(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
     if not isinstance(outputs, tuple | list) or len(outputs) != 2:
         raise ValueError("encode(x) must return two tensors, mu and logvar.")
     mu, logvar = outputs
-    _check_gaussian(mu, logvar, len(x))
+    check_gaussian(mu, logvar, len(x))
     return mu, logvar
-
-
-def _check_gaussian(mu: Tensor, logvar: Tensor, batch: int | None = None) -> None:
-    if mu.ndim != 2 or mu.shape != logvar.shape or batch not in (None, len(mu)):
-        rows = "B" if batch is None else batch
-        raise ValueError(
-            f"mu and logvar must both have the shape ({rows}, D), one row for each image; "
-            f"they have {tuple(mu.shape)} and {tuple(logvar.shape)}."
-        )
-
-
-def _flat_pair(recon_x: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    if recon_x.shape[0] != x.shape[0] or recon_x.numel() != x.numel():
-        raise ValueError(
-            "The reconstruction and the image must have as many numbers: "
-            f"{tuple(recon_x.shape)} against {tuple(x.shape)}."
-        )
-    return recon_x.flatten(1), x.flatten(1)
-
-
-def check_likelihood(likelihood: str, sigma: float | None) -> None:
-    """Whether the likelihood is a known one, and `sigma` given where it belongs; a ValueError otherwise."""
-    if likelihood not in ("bernoulli", "gaussian", "categorical"):
-        raise ValueError(
-            f"There is no likelihood {likelihood!r}: choose 'bernoulli', 'gaussian' or 'categorical'."
-        )
-    if likelihood == "gaussian" and sigma is None:
-        raise ValueError("A Gaussian likelihood needs `sigma`, the standard deviation of a pixel.")
-    if likelihood != "gaussian" and sigma is not None:
-        raise ValueError(f"`sigma` belongs to the Gaussian likelihood; {likelihood!r} has none.")
-
-
-# --- the decoder, with or without logits --------------------------------------------------------
 
 
 def _decodes_from_logits(model: Model) -> bool:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .models import check_sizes
-from .objectives import PAD, prepare_symbols
+from .objectives import PAD
+from .validation import prepare_symbols
 
 START, END, MASK = 1, 2, 3  # with PAD, 0, the numbers before those of the symbols
 

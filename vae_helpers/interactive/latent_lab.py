@@ -16,7 +16,7 @@ from vae_helpers.data import ImageSet
 from vae_helpers.figures import CLASS_COLOURS
 from vae_helpers.files import write_whole
 from vae_helpers.models import PIXELS
-from vae_helpers.objectives import Model
+from vae_helpers.validation import Model
 
 from .snapshot import Snapshot, latents_by_effect
 

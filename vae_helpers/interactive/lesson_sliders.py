@@ -11,12 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vae_helpers import figures
-from vae_helpers.objectives import (
-    Model,
-    bernoulli_log_likelihood,
-    kl_divergence,
-    prepare_images,
-)
+from vae_helpers.objectives import bernoulli_log_likelihood, kl_divergence
+from vae_helpers.validation import Model, prepare_images
 
 from .sliders import FigureSliders
 

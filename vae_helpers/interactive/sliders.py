@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from vae_helpers.objectives import Model
+from vae_helpers.validation import Model
 
 from .snapshot import Snapshot, latents_by_effect
 

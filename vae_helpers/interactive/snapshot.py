@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_helpers.models import PIXELS
-from vae_helpers.objectives import Model
-from vae_helpers.training import model_lock
+from vae_helpers.training_runs import model_lock
+from vae_helpers.validation import Model
 
 
 class Snapshot:
