@@ -26,9 +26,8 @@ from submissions import (
 
 from vae_helpers import collecting, containment, grading, submission
 from vae_helpers.__main__ import main
+from vae_helpers.checks import NAMES, Verdict, judge, probe
 from vae_helpers.collecting import CollectingError, collect
-from vae_helpers.judging import Verdict, judge
-from vae_helpers.probing import NAMES, probe
 from vae_helpers.submission import (
     Notebook,
     UnreadableError,

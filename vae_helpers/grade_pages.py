@@ -6,8 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from .checks import MARKS, code_in_html
-from .zoo import HINTS, ZOO
+from .checks import HINTS, MARKS, ZOO, code_in_html
 
 if TYPE_CHECKING:
     from .grading import Row

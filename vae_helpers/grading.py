@@ -17,24 +17,21 @@ import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .checks import holder_of
+from .checks import EXERCISES, Verdict, holder_of, judge
 from .collecting import Submission, collect, copy_for_one
 from .containment import Container, find_container, run_contained, stop_all
 from .files import write_whole
 from .grade_pages import class_page, feedback_page
-from .judging import Verdict, judge
 from .submission import unpack
 
 LESSONS = {
-    "06": (
-        *("encode", "reparameterize", "decode", "vae"),
-        *("kl_divergence", "reconstruction_loss", "loss_function", "training_step"),
-    ),
-    "07": ("prior_grid", "principal_plane", "walk"),
+    lesson: tuple(name for name, exercise in EXERCISES.items() if exercise.lesson == lesson)
+    for lesson in dict.fromkeys(exercise.lesson for exercise in EXERCISES.values())
+    if lesson
 }
 OTHER_LESSONS = (
     *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
@@ -182,8 +179,13 @@ def _grade_one(
 def _digest(submission: Submission, checks: Sequence[str]) -> str:
     """What a row depends on: the files, the checks asked for, and this package's own judgement."""
     hashed = hashlib.sha256(repr(checks).encode())
-    for module in ("probing", "judging", "zoo", "submission", "grading", "models"):
-        hashed.update((Path(__file__).parent / f"{module}.py").read_bytes())
+    package = Path(__file__).parent
+    judging = [*sorted((package / "checks").rglob("*.py"))]
+    judging += [
+        package / f"{name}.py" for name in ("answers", "parts", "submission", "grading", "models")
+    ]
+    for path in judging:
+        hashed.update(path.read_bytes())
     hashed.update(submission.problem.encode("utf-8", "surrogateescape"))
     for name in sorted(submission.files):
         hashed.update(name.encode("utf-8", "surrogateescape") + b"\0")
@@ -351,11 +353,8 @@ def _verdict(check: str, frame: bytes, seed: int, borrowed: bool) -> Verdict:
         return Verdict(False, False, None, message + (f" It has a `{near}`." if near else ""))
     if "refused" in record:
         return Verdict(False, True, None, str(record["refused"])[:600])
-    try:
-        verdict = judge(check, record, seed=seed)
-    except Exception as error:  # a forged record may be anything; the batch goes on
-        return Verdict(False, True, None, f"What it sent cannot be judged: {error}."[:300])
-    return Verdict(verdict.passed, verdict.attempted, verdict.diagnosis, verdict.message[:2_000])
+    verdict = judge(check, record, seed=seed)
+    return replace(verdict, message=verdict.message[:2_000])
 
 
 def _note_equal_files(rows: Sequence[Row]) -> None:

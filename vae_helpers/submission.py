@@ -23,8 +23,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 
-from .checks import OURS, holder_of, refused
-from .probing import Record, probe
+from .checks import OURS, Record, holder_of, probe, refused
 
 KEPT_MAGICS = ("time", "timeit", "capture", "prun")  # what they run is Python of this notebook
 GLOBAL_READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")

@@ -1358,3 +1358,174 @@ def bound_in_place(log_w):
 @wrong("importance_weighted", "nothing-returned")
 def bound_forgotten(log_w):
     log_w.logsumexp(0)
+
+
+# --- gradients, later calls, and what a first look does not visit ----------------------------------
+
+
+@wrong("kl_divergence", "loss-without-gradient")
+def kl_of_the_data(mu, logvar):
+    return 0.5 * (mu.pow(2) + logvar.data.exp() - 1 - logvar.data).sum(dim=1)
+
+
+@wrong("kl_divergence", "fixed-batch")
+def kl_squeezed(mu, logvar):
+    return kl_divergence(mu, logvar).squeeze()
+
+
+@wrong("kl_divergence", "kl-over-batch")
+def kl_of_all_for_each_image(mu, logvar):
+    kl = 0.5 * (mu.pow(2) + logvar.exp() - 1 - logvar)
+    return kl.sum().expand(len(mu))
+
+
+@wrong("reconstruction_loss", "loss-without-gradient")
+def recon_wrapped_again(recon_x, x):
+    loss = F.binary_cross_entropy(recon_x, x, reduction="sum")
+    return torch.tensor(loss.item(), requires_grad=True)
+
+
+@wrong("reconstruction_loss", "not-finite")
+def recon_from_logits_without_end(recon_x, x):
+    return F.binary_cross_entropy_with_logits(torch.logit(recon_x), x, reduction="sum")
+
+
+@wrong("reconstruction_loss", "not-finite")
+def recon_by_hand_unguarded(recon_x, x):
+    return -torch.sum(torch.log(recon_x) * x + torch.log(1 - recon_x) * (1 - x))
+
+
+@wrong("reconstruction_loss", "recon-sign")
+def recon_gaussian_likelihood(recon_x, x):
+    return -((recon_x - x) ** 2).sum() / 2
+
+
+@wrong("loss_function", "loss-without-gradient")
+def loss_kl_as_number(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar).sum().item()
+
+
+@wrong("loss_function", "loss-without-gradient")
+def loss_of_detached_posterior(recon_x, x, mu, logvar):
+    kl = kl_divergence(mu.detach(), logvar.detach()).sum()
+    return F.binary_cross_entropy(recon_x, x, reduction="sum") + kl
+
+
+@wrong("loss_function", "not-finite")
+def loss_by_hand_unguarded(recon_x, x, mu, logvar):
+    entropy = torch.sum(torch.log(recon_x) * x + torch.log(1 - recon_x) * (1 - x))
+    return kl_divergence(mu, logvar).sum() - entropy
+
+
+@wrong("reparameterize", "fixed-batch")
+def z_noise_for_64_images(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.randn(64, mu.shape[1], dtype=mu.dtype)
+
+
+@wrong("reparameterize", "fixed-batch")
+def z_squeezed(mu, logvar):
+    return (mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)).squeeze()
+
+
+@wrong("reparameterize", "noise-repeats")
+def z_with_a_constant_for_noise(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * 0.7
+
+
+@wrong("encode", "layers-not-registered")
+class EncodeWithAListOfLayers(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.hidden = [nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 400)]
+
+    def encode(self, x):
+        for layer in self.hidden:
+            x = layer(x)
+        return self.fc_mu(x), self.fc_logvar(x)
+
+
+@wrong("encode", "layer-made-in-call")
+class EncodeMakesItsLayer(VAE):
+    def encode(self, x):
+        h = torch.relu(nn.Linear(784, 400).to(x.dtype)(x))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "loss-without-gradient")
+class EncodeDetachesTheHiddenLayer(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x)).detach()
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "activation-on-logvar")
+class EncodeReluWithoutBias(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_mu = nn.Linear(400, latent_dim, bias=False)
+        self.fc_logvar = nn.Linear(400, latent_dim, bias=False)
+
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), torch.relu(self.fc_logvar(h))
+
+
+@wrong("encode", "activation-on-mu")
+class EncodeConvolutionalHeads(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc1 = nn.Conv2d(1, 6, 7, stride=7)
+        self.fc_mu, self.fc_logvar = nn.Conv2d(6, 10, 4), nn.Conv2d(6, 10, 4)
+
+    def encode(self, x):
+        h = torch.relu(self.fc1(x.view(-1, 1, 28, 28)))
+        return torch.sigmoid(self.fc_mu(h)).flatten(1), self.fc_logvar(h).flatten(1)
+
+
+@wrong("encode", "fixed-batch")
+class EncodeSqueezes(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h).squeeze(), self.fc_logvar(h)
+
+
+@wrong("decode", "loss-without-gradient")
+class DecodeTrainsItsLastLayerOnly(VAE):
+    def decode(self, z):
+        h = z @ self.fc_dec[0].weight.data.T
+        return torch.sigmoid(self.fc_dec[2](torch.relu(h)))
+
+
+@wrong("decode", "wrong-shape")
+class DecodeGivesATuple(VAE):
+    def decode(self, z):
+        return self.fc_dec(z), z
+
+
+@wrong("vae", "gradient-lost")
+class ForwardCutsTheCode(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        with torch.no_grad():
+            z = self.reparameterize(mu, logvar)
+        return self.decode(z), mu, logvar
+
+
+@wrong("training_step", "kl-too-strong")
+def step_with_a_heavy_kl(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    recon, kl = reconstruction_loss(recon_x, flat), kl_divergence(mu, logvar).sum()
+    (recon + 50 * kl).backward()
+    optimizer.step()
+    return (recon + kl).item()
+
+
+@wrong("training_step", "kl-missing")
+def step_follows_one_term(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    recon, kl = reconstruction_loss(recon_x, flat), kl_divergence(mu, logvar).sum()
+    recon.backward()
+    optimizer.step()
+    return (recon + kl).item()
