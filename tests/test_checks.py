@@ -1,9 +1,12 @@
 """The checks: each wrong answer of the zoo is named, each right one accepted, nothing of the learner's is changed."""
 
+import dataclasses
 import inspect
 import json
 import linecache
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,7 +18,17 @@ import torch
 from torch import nn
 
 from vae_helpers import answers, check
-from vae_helpers.checks import HINTS, NAMES, ZOO, code_in_html, find, holder_of, judge, probe
+from vae_helpers.checks import (
+    EXERCISES,
+    HINTS,
+    NAMES,
+    ZOO,
+    code_in_html,
+    find,
+    holder_of,
+    judge,
+    probe,
+)
 from vae_helpers.checks.verdicts import meaning
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
@@ -191,6 +204,78 @@ def test_the_verdict_on_a_loss_shows_the_first_that_came_back():
 
     said = check.loss_function(odd).message
     assert f"For one batch of 4 images you give {given[0]:.5g};" in said
+
+
+def returns(value):
+    """A function, and a class of models, that give back this value whatever they are given."""
+
+    def function(*arguments):
+        return value(*arguments) if value in MADE_OF_INPUTS else value
+
+    class Model(answers.VAE):
+        def encode(self, x):
+            return function(x)
+
+        decode = forward = encode
+
+        def reparameterize(self, mu, logvar):
+            return function(mu, logvar)
+
+    return function, Model
+
+
+MADE_OF_INPUTS = [
+    lambda *given: given,
+    lambda *given: given[0] if torch.is_tensor(given[0]) else 1.0,
+    lambda *given: (given[0], given[0]),
+]
+ODD = [
+    *MADE_OF_INPUTS,
+    None, True, 3, -(10**400), 2.5, float("nan"), 1j, "image", b"image", (), [], {}, set(), object(), int, len,
+    [1.0, 2.0], (1.0, 2.0), ("mu", "logvar"), (None, None), {"mu": 1.0, "logvar": 2.0}, ((1, 2), (3, 4)), [[[]]],
+    np.zeros(3), np.array("text"), np.array(None), np.float32(1), np.array(1.0), (np.zeros(3), np.zeros(3)),
+    torch.tensor(1.0), torch.tensor(3), torch.tensor(True), torch.tensor(1j), torch.zeros(0), torch.zeros(2, 0),
+    torch.zeros(7, 784), torch.zeros(7, 784, dtype=torch.int64), torch.eye(3).to_sparse(),
+    torch.zeros(3, device="meta"),
+    (torch.zeros(7, 3), torch.zeros(7, 3)), (torch.tensor(1.0), torch.tensor(2.0)), [torch.zeros(7)],
+    (torch.zeros(7, 20, dtype=torch.int64), torch.ones(7, 20, dtype=torch.bool)),
+    torch.distributions.Normal(0.0, 1.0), torch.distributions.Bernoulli(torch.zeros(7, 784)),
+    nn.Linear(2, 2), nn.Parameter(torch.zeros(3)), torch.nn, (i for i in range(3)), NotImplemented, Ellipsis,
+    torch.Size([1]), torch.float32, slice(None), Path("file"), type("Odd", (), {"__len__": lambda self: -1})(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_comes_back_the_check_itself_does_not_fail(name):
+    for number, value in enumerate(ODD):
+        function, model = returns(value)
+        for answer in (model,) if find(name).of_model else (function,):
+            result = getattr(check, name)(answer)
+            assert result.status in ("right", "wrong"), (number, result)
+        if callable(value) or name in ("kl_divergence", "vae"):
+            assert getattr(check, name)(value).status != "not checked", (number, value)
+
+
+@pytest.mark.parametrize("part", ["encode", "decode", "reparameterize"])
+def test_whatever_a_method_is_the_check_of_the_class_does_not_fail(part):
+    for number, value in enumerate(ODD[::4]):
+        model = type("Model", (answers.VAE,), {part: value})
+        assert check.vae(model).status == "wrong", (number, value)
+
+
+def test_a_fault_of_the_check_is_no_wrong_answer(monkeypatch, tmp_path):
+    def broken(*arguments):
+        raise ZeroDivisionError("oh")
+
+    for place in ("probe", "judge"):
+        with monkeypatch.context() as patch:
+            own = dataclasses.replace(find("walk"), **{place: broken})
+            patch.setitem(EXERCISES, "walk", own)
+            result = check.walk(lambda points, steps: None)
+        assert result.status == "not checked"
+        assert "The check itself failed (ZeroDivisionError: oh)" in result.message
+        assert "fault of the course" in repr(result)
+    assert not (tmp_path / ".vae_progress.json").exists()
 
 
 # --- the probe and the judge --------------------------------------------------------------------------
@@ -400,6 +485,87 @@ def test_a_model_without_the_method_is_told_so():
 
 def by_hand(mu, logvar):
     return -0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp(), dim=1)
+
+
+# --- an exercise is one file --------------------------------------------------------------------------------
+
+TOY = """
+import numpy as np
+import torch
+
+from ..exercise import Exercise
+from ..verdicts import Mistake, close, need, wrong
+
+
+def halve(x):
+    return x / 2
+
+
+def probe(calls, answer, given):
+    calls.tracked("only", answer, given, "x")
+
+
+def judge(record, given):
+    if close(need(record, "only", "halve(x)"), given["x"] / 2):
+        return ""
+    raise wrong("toy-doubled", "Too much.")
+
+
+EXERCISE = Exercise(
+    "halve", "13", 1, halve, lambda g: {"x": torch.rand(3, generator=g)}, probe, judge,
+    ("one", "two", "three"), {"toy-doubled": Mistake("It is twice as much.", "Divide.")},
+)
+"""
+TOY_USED = """
+import json, sys
+from vae_helpers import check, grading, submission
+from vae_helpers.checks import HINTS, NAMES, OURS, ZOO, probe
+from vae_helpers.grade_pages import class_page, feedback_page
+
+def mine(x):
+    return 2 * x
+
+cell = "def halve(x):\\n    return 2 * x"
+notebook = submission.Notebook([cell])
+space = {}
+submission.run_definitions(notebook.needed("halve"), space)
+sent = submission.pack(submission._probed("halve", space, notebook, 3))
+verdict = grading._verdict("halve", sent, 3, False)
+row = grading.Row("someone", checks={"halve": verdict})
+result = check.halve(mine)
+print(json.dumps({
+    "wrong": result.diagnosis, "right": check.halve(lambda x: 0.5 * x).message, "hint": repr(check.halve.hint()),
+    "solution": repr(check.halve.solution()), "listed": "check.halve" in repr(check), "lesson": grading.LESSONS["13"],
+    "graded": [verdict.diagnosis, verdict.message],
+    "pages": "toy-doubled" in class_page([row], ["halve"]) and "It is twice" in feedback_page(row),
+    "known": "halve" in NAMES and "halve" in OURS and "toy-doubled" in ZOO and "halve" in HINTS,
+}))
+"""
+
+
+def test_one_file_makes_an_exercise_that_every_door_takes(tmp_path):
+    shutil.copytree(
+        Path(answers.__file__).parent,
+        tmp_path / "vae_helpers",
+        ignore=shutil.ignore_patterns("__pycache__", "embedded", "weights"),
+    )
+    (tmp_path / "vae_helpers" / "checks" / "exercises" / "halve.py").write_text(TOY)
+    done = subprocess.run(
+        [sys.executable, "-c", TOY_USED],
+        check=False, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "wrong": "toy-doubled",
+        "right": "Right.",
+        "hint": "Hint 1 of 3: one",
+        "solution": "def halve(x):\n    return x / 2",
+        "listed": True,
+        "lesson": ["halve"],
+        "graded": ["toy-doubled", "Too much. It is twice as much. Divide."],
+        "pages": True,
+        "known": True,
+    }
 
 
 # --- results, hints, solutions ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from submissions import RIGHT, sealed, with_walk  # noqa: F401 - a fixture
 
-from vae_helpers import containment, grading
+from vae_helpers import checks, containment, grading
 
 SECONDS = 8.0
 
@@ -71,7 +71,7 @@ HOSTILE = {
         ("No such file", "Read-only", "Permission"),
     ),
     "overwrites the package": (
-        "    import vae_helpers.zoo\n    open(vae_helpers.zoo.__file__, 'a').write('# harm')",
+        "    import vae_helpers.checks as c\n    open(c.__file__, 'a').write('# harm')",
         ("Read-only", "Permission"),
     ),
     "reads a neighbour": ("    return open({neighbour!r}).read()", "No such file"),
@@ -87,9 +87,10 @@ HOSTILE = {
         ("unreachable", "refused"),
     ),
     "patches the judge": (
-        "    import builtins, torch\n    from vae_helpers import checks, judging, probing, submission\n"
-        "    yes = judging.Verdict(True, True, None, 'Right.')\n"
-        "    for module in (checks, judging, probing, submission):\n"
+        "    import builtins, torch\n    from vae_helpers import checks, submission\n"
+        "    from vae_helpers.checks import exercise\n"
+        "    yes = checks.Verdict(True, True, None, 'Right.')\n"
+        "    for module in (checks, exercise, submission):\n"
         "        module.judge = lambda *a, **k: yes\n    checks.refused = lambda *a: yes\n"
         "    torch.equal = torch.allclose = lambda *a, **k: True\n    builtins.abs = lambda v: 0\n"
         "    return torch.zeros(steps, points.shape[1])",
@@ -127,7 +128,7 @@ def batch(tmp_path_factory, sealed):  # noqa: F811 - the fixture imported above
     patch = pytest.MonkeyPatch()
     patch.setenv("TEACHERS_SECRET", "hunter2")
     patch.setattr(containment, "TREE_MEMORY", 900 << 20)
-    zoo = (grading.Path(grading.__file__).parent / "zoo.py").read_bytes()
+    own = grading.Path(checks.__file__).read_bytes()
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server, patch.context():
         server.settimeout(0.1)
         places = {
@@ -148,7 +149,7 @@ def batch(tmp_path_factory, sealed):  # noqa: F811 - the fixture imported above
         with pytest.raises(TimeoutError):
             server.accept()
     patch.undo()
-    return {row.submission.removesuffix(".ipynb"): row for row in rows}, base, zoo
+    return {row.submission.removesuffix(".ipynb"): row for row in rows}, base, own
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -182,9 +183,9 @@ def test_definitions_that_do_not_end_cost_the_notebook_alone(batch):
 
 
 def test_nothing_around_was_touched(batch):
-    _, base, zoo = batch
+    _, base, own = batch
     assert (base / "canary" / "kept").read_text() == "unharmed"
-    assert (grading.Path(grading.__file__).parent / "zoo.py").read_bytes() == zoo
+    assert grading.Path(checks.__file__).read_bytes() == own
     assert not grading.Path("/tmp/large").exists()
 
 
