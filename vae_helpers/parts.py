@@ -24,6 +24,27 @@ def unregistered(model: nn.Module) -> list[str]:
     return found
 
 
+def check_trained(model: nn.Module) -> None:
+    """Refuse a model, after a `backward`, one of whose parts would not be trained.
+
+    Raises:
+        ValueError: weights are not among its parameters, or no gradient came to some that need one.
+    """
+    outside = unregistered(model)
+    if outside:
+        raise ValueError(
+            f"The weights in {', '.join(outside)} are not among the model's parameters, so nothing would train them: "
+            "make them attributes, or hold them in an nn.ModuleList."
+        )
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    without = [name for name, parameter in named.items() if parameter.grad is None]
+    if without:
+        raise ValueError(
+            f"No gradient of the loss comes to {', '.join(without)}: was it cut on the way, by `.detach()` or `no_grad`, "
+            "or is this part not used? What is not to be trained can say so: `.requires_grad_(False)`."
+        )
+
+
 def _weights(value: Any) -> Iterator[Tensor]:
     if isinstance(value, nn.Module):
         yield from value.parameters()

@@ -23,6 +23,7 @@ from . import processes
 from .files import write_whole
 from .models import GAN
 from .objectives import LossFunction, NegativeELBO, Objective, prepare_images
+from .parts import check_trained
 
 Progress = Callable[["History"], None]
 _LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -90,8 +91,8 @@ def fit(
     The stop button ends the training: the model stays as trained so far, and the history says `interrupted`.
 
     Raises:
-        TypeError, ValueError: an argument, the images or the model's outputs are not as described, or the
-            loss stops being finite.
+        TypeError, ValueError: an argument, the images or the model's outputs are not as described, a part of the
+            model would not be trained, or the loss stops being finite.
         OSError: the checkpoint cannot be written; the model stays as trained so far.
     """
     _check_settings(model, epochs, batch_size, lr)
@@ -261,6 +262,8 @@ def _train_epoch(
             picked = labels[batch] if labels is not None else None
             terms = _terms(model, goal, x.index_select(0, batch), picked, epoch, number)
             (terms["loss"] / len(whole)).backward()
+            if number == 1:
+                check_trained(model)
             for name, value in terms.items():
                 sums[name] = sums[name] + value.detach() if name in sums else value.detach()
         processes.add_up_gradients(model.parameters())
