@@ -40,8 +40,8 @@ def check_trained(model: nn.Module) -> None:
     without = [name for name, parameter in named.items() if parameter.grad is None]
     if without:
         raise ValueError(
-            f"No gradient of the loss comes to {', '.join(without)}: was it cut on the way, by `.detach()` or `no_grad`, "
-            "or is this part not used? What is not to be trained can say so: `.requires_grad_(False)`."
+            f"No gradient of the loss comes to {', '.join(without)}: was it cut on the way, by `.detach()` or "
+            "`no_grad`, or is this part not used? What is not to be trained can say so: `.requires_grad_(False)`."
         )
 
 
