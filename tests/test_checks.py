@@ -33,7 +33,7 @@ from vae_helpers.checks.verdicts import meaning
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
 from right import RIGHT  # isort: skip
-from wrong import WRONG, EncodeMuOnly, EncodeOneInATuple, EncodeThree  # isort: skip
+from wrong import NAMELESS, WRONG, EncodeMuOnly, EncodeOneInATuple, EncodeThree  # isort: skip
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OURS = {
@@ -73,6 +73,14 @@ def test_a_wrong_answer_is_rejected_under_its_name(name, bug, answer, dtype):
         verdict = judge(name, record, seed=seed, dtype=DTYPES[dtype])
         assert (verdict.passed, verdict.attempted, verdict.diagnosis) == (False, True, bug), verdict
         assert ZOO[bug].change in verdict.message
+
+
+@pytest.mark.parametrize(("name", "said", "answer"), NAMELESS, ids=titles(NAMELESS))
+def test_where_several_causes_fit_what_was_seen_is_said_without_a_name(name, said, answer):
+    for seed in (0, 1):
+        verdict = judge(name, probe(name, answer, seed=seed), seed=seed)
+        assert (verdict.status, verdict.diagnosis) == ("wrong", None), verdict
+        assert said in verdict.message
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

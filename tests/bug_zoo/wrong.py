@@ -1529,3 +1529,180 @@ def step_follows_one_term(model, optimizer, x):
     recon.backward()
     optimizer.step()
     return (recon + kl).item()
+
+
+# --- rejected with what was seen, and without a name: several causes fit ----------------------------
+
+NAMELESS = []  # (check, a part of what is said, answer)
+
+
+def nameless(check, said):
+    def keep(answer):
+        NAMELESS.append((check, said, answer))
+        return answer
+
+    return keep
+
+
+@nameless("kl_divergence", "Large KL divergences are right, and small ones are not")
+def kl_with_free_nats(mu, logvar):
+    return kl_divergence(mu, logvar).clamp(min=0.7)
+
+
+@nameless("kl_divergence", "something is drawn at random")
+def kl_at_one_code(mu, logvar):
+    eps = torch.randn_like(mu)
+    z = mu + torch.exp(0.5 * logvar) * eps
+    return 0.5 * (z.pow(2) - eps.pow(2) - logvar).sum(dim=1)
+
+
+@nameless("reconstruction_loss", "as where pixels run from 0 to 255")
+def recon_of_bytes(recon_x, x):
+    return ((255 * recon_x - 255 * x) ** 2).sum()
+
+
+@nameless("loss_function", "a part of the loss was computed without a graph")
+def loss_with_half_a_gradient(recon_x, x, mu, logvar):
+    kl = kl_divergence(mu, logvar).sum()
+    return reconstruction_loss(recon_x, x) + 0.5 * kl + 0.5 * kl.detach()
+
+
+@nameless("loss_function", "Is there a clamp, a floor or a rounding")
+def loss_with_free_bits(recon_x, x, mu, logvar):
+    kl = 0.5 * (mu.pow(2) + logvar.exp() - 1 - logvar)
+    return reconstruction_loss(recon_x, x) + kl.sum(dim=1).clamp(min=0.5).sum()
+
+
+@nameless("loss_function", "something is drawn at random, and on average the loss is")
+def loss_with_a_sampled_kl_that_weighs_a_third(recon_x, x, mu, logvar):
+    eps = torch.randn_like(mu)
+    z = mu + torch.exp(0.5 * logvar) * eps
+    return reconstruction_loss(recon_x, x) + (z.pow(2) - eps.pow(2) - logvar).sum() / 6
+
+
+@nameless("reparameterize", "z itself is bent")
+def z_clipped(mu, logvar):
+    return (mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)).clamp(-2, 2)
+
+
+@nameless("reparameterize", "This is none of the mistakes that the course knows")
+def z_with_a_floor_under_its_spread(mu, logvar):
+    return mu + torch.exp(0.5 * logvar.clamp(min=2.2)) * torch.randn_like(mu)
+
+
+@nameless("reparameterize", "In training mode z is right, and in evaluation mode it is neither")
+class TwiceTheMeanAtEvaluation(VAE):
+    def reparameterize(self, mu, logvar):
+        eps = torch.randn_like(mu) if self.training else 1.0
+        return mu + torch.exp(0.5 * logvar) * eps
+
+
+@nameless("reparameterize", "A standard deviation must be positive")
+def z_by_a_distribution_of_logvar(mu, logvar):
+    return torch.distributions.Normal(mu, logvar).rsample()
+
+
+@nameless("encode", "depends on which other rows are in its batch")
+class EncodeStandardisesTheBatch(VAE):
+    def encode(self, x):
+        return super().encode(x - x.mean(dim=0))
+
+
+@nameless("decode", "depends on which other rows are in its batch")
+class DecodeStretchesTheBatch(VAE):
+    def decode(self, z):
+        logits = self.fc_dec[:-1](z)
+        return (logits / logits.abs().max()).sigmoid()
+
+
+@nameless("decode", "stays between 0.50 and 1.00")
+class DecodeReluBeforeTheSigmoid(VAE):
+    def decode(self, z):
+        return torch.sigmoid(torch.relu(self.fc_dec[:-1](z)))
+
+
+@nameless("decode", "as with a clamp")
+class DecodeClamps(VAE):
+    def decode(self, z):
+        return (0.5 + self.fc_dec[:-1](z)).clamp(0, 1)
+
+
+@nameless("vae", "the reconstruction is not what decode gave for z")
+class ForwardThresholds(VAE):
+    def forward(self, x):
+        recon_x, mu, logvar = super().forward(x)
+        return recon_x.round(), mu, logvar
+
+
+@nameless("vae", "the reconstruction is not what decode gave for z")
+class ForwardHasItsOwnDecoder(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.other = nn.Sequential(nn.Linear(latent_dim, 784), nn.Sigmoid())
+
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.other(self.reparameterize(mu, logvar)), mu, logvar
+
+
+@nameless("vae", "decode gets another code than the one that reparameterize drew")
+class ForwardDecodesTheMean(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        z = self.reparameterize(mu, logvar)
+        return self.decode(0.5 * (mu + z)), mu, logvar
+
+
+@nameless("training_step", "these layers never learn")
+def step_of_the_decoder_only(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    for parameter in model.fc1.parameters():
+        parameter.grad.zero_()
+    optimizer.step()
+    return loss.item()
+
+
+@nameless("training_step", "the optimizer got the gradients of something else")
+def step_of_another_number(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    loss = loss_function(recon_x, flat, mu, logvar)
+    (loss.log() + recon_x.mean() * 1e3).backward()
+    optimizer.step()
+    return loss.item()
+
+
+@nameless("training_step", "in evaluation mode while it learned")
+def step_of_a_sleeping_model(model, optimizer, x):
+    model.train(False)
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@nameless("training_step", "a later one did not")
+def step_that_fails_the_second_time(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    if hasattr(optimizer, "loss"):
+        raise LookupError("a second loss")
+    optimizer.loss = loss.item()
+    return optimizer.loss
+
+
+@nameless("training_step", "depend on what the first one did")
+def step_with_momentum_of_its_own(model, optimizer, x):
+    kept = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    for parameter, old in zip(model.parameters(), kept, strict=True):
+        parameter.grad = parameter.grad if old is None else parameter.grad - 2 * old
+    optimizer.step()
+    return loss.item()
