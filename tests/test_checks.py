@@ -474,6 +474,73 @@ def test_classic_exceptions_are_explained():
         assert meaning(part) in result.message, result.message
 
 
+class WithoutSuperInit(answers.VAE):
+    def __init__(self):
+        self.fc1 = nn.Linear(784, 400)
+
+
+class ConvolutionOfFlatImages(answers.VAE):
+    def encode(self, x):
+        return super().encode(nn.functional.conv2d(x, torch.ones(1, 1, 3, 3)).flatten(1))
+
+
+class TakesImagesInRows(answers.VAE):
+    def encode(self, x):
+        return super().encode(x.view(-1, 28))
+
+
+class DecodesFourHundred(answers.VAE):
+    def __init__(self):
+        super().__init__()
+        self.fc_dec = nn.Sequential(nn.Linear(400, 784), nn.Sigmoid())
+
+
+def loss_class_of_tensors(recon_x, x):
+    return nn.BCELoss(recon_x, x)
+
+
+def chooses_by_a_tensor(mu, logvar):
+    return mu if mu > 0 else logvar
+
+
+def goes_to_a_card(mu, logvar):
+    return mu.to("cuda")
+
+
+def misspelt(mu, logvar):
+    return mu.powr(2)
+
+
+def step_with_labels(model, optimizer, x):
+    x, _ = x
+
+
+def step_of_a_number(model, optimizer, x):
+    loss = answers.loss_function(model(x)[0], x.flatten(1), *model(x)[1:]).item()
+    loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said", "unsaid"),
+    [
+        ("encode", WithoutSuperInit, "must be `super().__init__()`", "typing mistake"),
+        ("encode", ConvolutionOfFlatImages, "takes images as (B, 1, 28, 28)", "flattened"),
+        ("encode", TakesImagesInRows, "must be flattened to (B, 784)", "Print the shape"),
+        ("decode", DecodesFourHundred, "Print the shape just before", "flattened"),
+        ("reconstruction_loss", loss_class_of_tensors, "in a second pair of brackets", "an `if`"),
+        ("kl_divergence", chooses_by_a_tensor, "as in an `if`", "brackets"),
+        ("kl_divergence", goes_to_a_card, "no graphics card", "typing mistake"),
+        ("kl_divergence", misspelt, "A tensor has nothing of that name", "__init__"),
+        ("training_step", step_with_labels, "handed the images alone", "number of names"),
+        ("training_step", step_of_a_number, "Call `backward` on the tensor", "typing mistake"),
+    ],
+)  # fmt: skip
+def test_each_classic_exception_gets_the_hint_that_fits(name, answer, said, unsaid):
+    message = getattr(check, name)(answer).message
+    assert said in message, message
+    assert unsaid not in message, message
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "said"),
     [

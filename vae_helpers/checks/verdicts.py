@@ -258,6 +258,8 @@ CLASSIC = (
      "missing."),
     (r"^NameError", "", "Python does not know this name. Run the cell that defines it, look for a typing mistake, or "
      "for a `self.` that is missing in front of a layer."),
+    (r"'Tensor' object has no attribute", "", "A tensor has nothing of that name. Look for a typing mistake, or for a "
+     "function of `torch` that does it."),
     (r"^AttributeError: module ", "", "This module has nothing of that name. Look for a typing mistake."),
     (r"^AttributeError", "", "Look for a typing mistake in the name, and for a layer that __init__ does not make."),
     (r"does not require grad", "", "The loss hangs on no weight: somewhere on the way the gradient was cut, by "
