@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from record import write
 
-from vae_helpers.judging import judge
-from vae_helpers.probing import probe
+from vae_helpers.checks import judge, probe
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "bug_zoo"))
 from right import RIGHT  # type: ignore[import-not-found]

@@ -1,9 +1,12 @@
 """The checks: each wrong answer of the zoo is named, each right one accepted, nothing of the learner's is changed."""
 
+import dataclasses
 import inspect
 import json
 import linecache
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,15 +17,23 @@ import pytest
 import torch
 from torch import nn
 
-from vae_helpers import answers, check, probing
-from vae_helpers.checks import code_in_html, holder_of
-from vae_helpers.judging import judge
-from vae_helpers.probing import NAMES, probe
-from vae_helpers.zoo import CLASSIC, HINTS, ZOO
+from vae_helpers import answers, check
+from vae_helpers.checks import (
+    EXERCISES,
+    HINTS,
+    NAMES,
+    ZOO,
+    code_in_html,
+    find,
+    holder_of,
+    judge,
+    probe,
+)
+from vae_helpers.checks.verdicts import meaning
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
 from right import RIGHT  # isort: skip
-from wrong import WRONG, EncodeMuOnly, EncodeOneInATuple, EncodeThree  # isort: skip
+from wrong import NAMELESS, WRONG, EncodeMuOnly, EncodeOneInATuple, EncodeThree  # isort: skip
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 OURS = {
@@ -62,6 +73,14 @@ def test_a_wrong_answer_is_rejected_under_its_name(name, bug, answer, dtype):
         verdict = judge(name, record, seed=seed, dtype=DTYPES[dtype])
         assert (verdict.passed, verdict.attempted, verdict.diagnosis) == (False, True, bug), verdict
         assert ZOO[bug].change in verdict.message
+
+
+@pytest.mark.parametrize(("name", "said", "answer"), NAMELESS, ids=titles(NAMELESS))
+def test_where_several_causes_fit_what_was_seen_is_said_without_a_name(name, said, answer):
+    for seed in (0, 1):
+        verdict = judge(name, probe(name, answer, seed=seed), seed=seed)
+        assert (verdict.status, verdict.diagnosis) == ("wrong", None), verdict
+        assert said in verdict.message
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -195,6 +214,78 @@ def test_the_verdict_on_a_loss_shows_the_first_that_came_back():
     assert f"For one batch of 4 images you give {given[0]:.5g};" in said
 
 
+def returns(value):
+    """A function, and a class of models, that give back this value whatever they are given."""
+
+    def function(*arguments):
+        return value(*arguments) if value in MADE_OF_INPUTS else value
+
+    class Model(answers.VAE):
+        def encode(self, x):
+            return function(x)
+
+        decode = forward = encode
+
+        def reparameterize(self, mu, logvar):
+            return function(mu, logvar)
+
+    return function, Model
+
+
+MADE_OF_INPUTS = [
+    lambda *given: given,
+    lambda *given: given[0] if torch.is_tensor(given[0]) else 1.0,
+    lambda *given: (given[0], given[0]),
+]
+ODD = [
+    *MADE_OF_INPUTS,
+    None, True, 3, -(10**400), 2.5, float("nan"), 1j, "image", b"image", (), [], {}, set(), object(), int, len,
+    [1.0, 2.0], (1.0, 2.0), ("mu", "logvar"), (None, None), {"mu": 1.0, "logvar": 2.0}, ((1, 2), (3, 4)), [[[]]],
+    np.zeros(3), np.array("text"), np.array(None), np.float32(1), np.array(1.0), (np.zeros(3), np.zeros(3)),
+    torch.tensor(1.0), torch.tensor(3), torch.tensor(True), torch.tensor(1j), torch.zeros(0), torch.zeros(2, 0),
+    torch.zeros(7, 784), torch.zeros(7, 784, dtype=torch.int64), torch.eye(3).to_sparse(),
+    torch.zeros(3, device="meta"),
+    (torch.zeros(7, 3), torch.zeros(7, 3)), (torch.tensor(1.0), torch.tensor(2.0)), [torch.zeros(7)],
+    (torch.zeros(7, 20, dtype=torch.int64), torch.ones(7, 20, dtype=torch.bool)),
+    torch.distributions.Normal(0.0, 1.0), torch.distributions.Bernoulli(torch.zeros(7, 784)),
+    nn.Linear(2, 2), nn.Parameter(torch.zeros(3)), torch.nn, (i for i in range(3)), NotImplemented, Ellipsis,
+    torch.Size([1]), torch.float32, slice(None), Path("file"), type("Odd", (), {"__len__": lambda self: -1})(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whatever_comes_back_the_check_itself_does_not_fail(name):
+    for number, value in enumerate(ODD):
+        function, model = returns(value)
+        for answer in (model,) if find(name).of_model else (function,):
+            result = getattr(check, name)(answer)
+            assert result.status in ("right", "wrong"), (number, result)
+        if callable(value) or name in ("kl_divergence", "vae"):
+            assert getattr(check, name)(value).status != "not checked", (number, value)
+
+
+@pytest.mark.parametrize("part", ["encode", "decode", "reparameterize"])
+def test_whatever_a_method_is_the_check_of_the_class_does_not_fail(part):
+    for number, value in enumerate(ODD[::4]):
+        model = type("Model", (answers.VAE,), {part: value})
+        assert check.vae(model).status == "wrong", (number, value)
+
+
+def test_a_fault_of_the_check_is_no_wrong_answer(monkeypatch, tmp_path):
+    def broken(*arguments):
+        raise ZeroDivisionError("oh")
+
+    for place in ("probe", "judge"):
+        with monkeypatch.context() as patch:
+            own = dataclasses.replace(find("walk"), **{place: broken})
+            patch.setitem(EXERCISES, "walk", own)
+            result = check.walk(lambda points, steps: None)
+        assert result.status == "not checked"
+        assert "The check itself failed (ZeroDivisionError: oh)" in result.message
+        assert "fault of the course" in repr(result)
+    assert not (tmp_path / ".vae_progress.json").exists()
+
+
 # --- the probe and the judge --------------------------------------------------------------------------
 
 
@@ -262,7 +353,7 @@ def test_a_right_answer_passes_whatever_the_seed_of_the_noise():
     """The thresholds stand 8 standard errors away, so the z-scores of many seeds stay far below."""
     worst = 0.0
     for seed in range(30):
-        given = probing.inputs("reparameterize", seed)
+        given = find("reparameterize").given(seed, torch.float32)
         z = probe("reparameterize", answers.VAE, seed=seed)["many"]
         mu, sigma = given["mu.row"].numpy(), np.exp(0.5 * given["logvar.row"].numpy())
         eps = (z - mu) / sigma
@@ -373,14 +464,81 @@ def test_classic_exceptions_are_explained():
     def two_shapes(recon_x, x):
         return (recon_x - x[:, :9]).sum()
 
-    explained = {part: meaning for parts, meaning in CLASSIC for part in parts}
     for result, part in (
         (check.kl_divergence(mixes_types), "must have the same dtype"),
         (check.encode(WrongWidth), "mat1 and mat2 shapes"),
         (check.reparameterize(in_place), "modified by an inplace operation"),
         (check.reconstruction_loss(two_shapes), "must match the size of tensor"),
     ):
-        assert explained[part] in result.message, result.message
+        assert part in result.message
+        assert meaning(part) in result.message, result.message
+
+
+class WithoutSuperInit(answers.VAE):
+    def __init__(self):
+        self.fc1 = nn.Linear(784, 400)
+
+
+class ConvolutionOfFlatImages(answers.VAE):
+    def encode(self, x):
+        return super().encode(nn.functional.conv2d(x, torch.ones(1, 1, 3, 3)).flatten(1))
+
+
+class TakesImagesInRows(answers.VAE):
+    def encode(self, x):
+        return super().encode(x.view(-1, 28))
+
+
+class DecodesFourHundred(answers.VAE):
+    def __init__(self):
+        super().__init__()
+        self.fc_dec = nn.Sequential(nn.Linear(400, 784), nn.Sigmoid())
+
+
+def loss_class_of_tensors(recon_x, x):
+    return nn.BCELoss(recon_x, x)
+
+
+def chooses_by_a_tensor(mu, logvar):
+    return mu if mu > 0 else logvar
+
+
+def goes_to_a_card(mu, logvar):
+    return mu.to("cuda")
+
+
+def misspelt(mu, logvar):
+    return mu.powr(2)
+
+
+def step_with_labels(model, optimizer, x):
+    x, _ = x
+
+
+def step_of_a_number(model, optimizer, x):
+    loss = answers.loss_function(model(x)[0], x.flatten(1), *model(x)[1:]).item()
+    loss.backward()
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said", "unsaid"),
+    [
+        ("encode", WithoutSuperInit, "must be `super().__init__()`", "typing mistake"),
+        ("encode", ConvolutionOfFlatImages, "takes images as (B, 1, 28, 28)", "flattened"),
+        ("encode", TakesImagesInRows, "must be flattened to (B, 784)", "Print the shape"),
+        ("decode", DecodesFourHundred, "Print the shape just before", "flattened"),
+        ("reconstruction_loss", loss_class_of_tensors, "in a second pair of brackets", "an `if`"),
+        ("kl_divergence", chooses_by_a_tensor, "as in an `if`", "brackets"),
+        ("kl_divergence", goes_to_a_card, "no graphics card", "typing mistake"),
+        ("kl_divergence", misspelt, "A tensor has nothing of that name", "__init__"),
+        ("training_step", step_with_labels, "handed the images alone", "number of names"),
+        ("training_step", step_of_a_number, "Call `backward` on the tensor", "typing mistake"),
+    ],
+)  # fmt: skip
+def test_each_classic_exception_gets_the_hint_that_fits(name, answer, said, unsaid):
+    message = getattr(check, name)(answer).message
+    assert said in message, message
+    assert unsaid not in message, message
 
 
 @pytest.mark.parametrize(
@@ -402,6 +560,87 @@ def test_a_model_without_the_method_is_told_so():
 
 def by_hand(mu, logvar):
     return -0.5 * torch.sum(1 + logvar - mu**2 - logvar.exp(), dim=1)
+
+
+# --- an exercise is one file --------------------------------------------------------------------------------
+
+TOY = """
+import numpy as np
+import torch
+
+from ..exercise import Exercise
+from ..verdicts import Mistake, close, need, wrong
+
+
+def halve(x):
+    return x / 2
+
+
+def probe(calls, answer, given):
+    calls.tracked("only", answer, given, "x")
+
+
+def judge(record, given):
+    if close(need(record, "only", "halve(x)"), given["x"] / 2):
+        return ""
+    raise wrong("toy-doubled", "Too much.")
+
+
+EXERCISE = Exercise(
+    "halve", "13", 1, halve, lambda g: {"x": torch.rand(3, generator=g)}, probe, judge,
+    ("one", "two", "three"), {"toy-doubled": Mistake("It is twice as much.", "Divide.")},
+)
+"""
+TOY_USED = """
+import json, sys
+from vae_helpers import check, grading, submission
+from vae_helpers.checks import HINTS, NAMES, OURS, ZOO, probe
+from vae_helpers.grade_pages import class_page, feedback_page
+
+def mine(x):
+    return 2 * x
+
+cell = "def halve(x):\\n    return 2 * x"
+notebook = submission.Notebook([cell])
+space = {}
+submission.run_definitions(notebook.needed("halve"), space)
+sent = submission.pack(submission._probed("halve", space, notebook, 3))
+verdict = grading._verdict("halve", sent, 3, False)
+row = grading.Row("someone", checks={"halve": verdict})
+result = check.halve(mine)
+print(json.dumps({
+    "wrong": result.diagnosis, "right": check.halve(lambda x: 0.5 * x).message, "hint": repr(check.halve.hint()),
+    "solution": repr(check.halve.solution()), "listed": "check.halve" in repr(check), "lesson": grading.LESSONS["13"],
+    "graded": [verdict.diagnosis, verdict.message],
+    "pages": "toy-doubled" in class_page([row], ["halve"]) and "It is twice" in feedback_page(row),
+    "known": "halve" in NAMES and "halve" in OURS and "toy-doubled" in ZOO and "halve" in HINTS,
+}))
+"""
+
+
+def test_one_file_makes_an_exercise_that_every_door_takes(tmp_path):
+    shutil.copytree(
+        Path(answers.__file__).parent,
+        tmp_path / "vae_helpers",
+        ignore=shutil.ignore_patterns("__pycache__", "embedded", "weights"),
+    )
+    (tmp_path / "vae_helpers" / "checks" / "exercises" / "halve.py").write_text(TOY)
+    done = subprocess.run(
+        [sys.executable, "-c", TOY_USED],
+        check=False, capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "wrong": "toy-doubled",
+        "right": "Right.",
+        "hint": "Hint 1 of 3: one",
+        "solution": "def halve(x):\n    return x / 2",
+        "listed": True,
+        "lesson": ["halve"],
+        "graded": ["toy-doubled", "Too much. It is twice as much. Divide."],
+        "pages": True,
+        "known": True,
+    }
 
 
 # --- results, hints, solutions ----------------------------------------------------------------------------

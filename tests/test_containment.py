@@ -78,7 +78,7 @@ HOSTILE = {
         ("No such file", "Read-only", "Permission"),
     ),
     "overwrites the package": (
-        "    import vae_helpers.zoo\n    open(vae_helpers.zoo.__file__, 'a').write('# harm')",
+        "    import vae_helpers.checks as c\n    open(c.__file__, 'a').write('# harm')",
         ("Read-only", "Permission"),
     ),
     "reads a neighbour": ("    return open({neighbour!r}).read()", "No such file"),
@@ -94,10 +94,11 @@ HOSTILE = {
         ("unreachable", "refused"),
     ),
     "patches the judge": (
-        "    import builtins, torch\n    from vae_helpers import checks, judging, probing\n"
+        "    import builtins, torch\n    from vae_helpers import checks\n"
+        "    from vae_helpers.checks import registry\n"
         "    from vae_helpers.grading import attempt, child\n"
-        "    yes = judging.Verdict(True, True, None, 'Right.')\n"
-        "    for module in (checks, judging, probing, attempt, child):\n"
+        "    yes = checks.Verdict(True, True, None, 'Right.')\n"
+        "    for module in (checks, registry, attempt, child):\n"
         "        module.judge = lambda *a, **k: yes\n    checks.refused = lambda *a: yes\n"
         "    torch.equal = torch.allclose = lambda *a, **k: True\n    builtins.abs = lambda v: 0\n"
         "    return torch.zeros(steps, points.shape[1])",
@@ -135,7 +136,7 @@ def batch(tmp_path_factory, sealed):
     patch = pytest.MonkeyPatch()
     patch.setenv("TEACHERS_SECRET", "hunter2")
     patch.setattr(containment, "TREE_MEMORY", 900 << 20)
-    zoo = (containment.PACKAGE / "zoo.py").read_bytes()
+    own = (containment.PACKAGE / "checks" / "__init__.py").read_bytes()
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as server, patch.context():
         server.settimeout(0.1)
         places = {
@@ -156,7 +157,7 @@ def batch(tmp_path_factory, sealed):
         with pytest.raises(TimeoutError):
             server.accept()
     patch.undo()
-    return {row.submission.removesuffix(".ipynb"): row for row in rows}, base, zoo
+    return {row.submission.removesuffix(".ipynb"): row for row in rows}, base, own
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -190,9 +191,9 @@ def test_definitions_that_do_not_end_cost_the_notebook_alone(batch):
 
 
 def test_nothing_around_was_touched(batch):
-    _, base, zoo = batch
+    _, base, own = batch
     assert (base / "canary" / "kept").read_text() == "unharmed"
-    assert (containment.PACKAGE / "zoo.py").read_bytes() == zoo
+    assert (containment.PACKAGE / "checks" / "__init__.py").read_bytes() == own
     assert not Path("/tmp/large").exists()
 
 

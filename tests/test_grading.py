@@ -25,7 +25,7 @@ from submissions import (
 
 from vae_helpers import grading
 from vae_helpers.__main__ import main
-from vae_helpers.checks import holder_of
+from vae_helpers.checks import NAMES, Verdict, holder_of, judge, probe
 from vae_helpers.files import write_whole
 from vae_helpers.grading import attempt, batch, collecting, containment
 from vae_helpers.grading.collecting import CollectingError, Submission, collect
@@ -33,8 +33,6 @@ from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, ru
 from vae_helpers.grading.pages import class_page, feedback_page
 from vae_helpers.grading.rows import NOT_GRADED, Row
 from vae_helpers.grading.wire import pack, unpack
-from vae_helpers.judging import Verdict, judge
-from vae_helpers.probing import NAMES, probe
 
 sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
 from wrong import WRONG  # isort: skip
@@ -311,11 +309,11 @@ def test_a_judge_that_fails_is_a_fault_of_the_course(tmp_path, monkeypatch):
         (line,) = csv.DictReader(file)
     assert (line["status"], line["walk"], line["prior_grid"]) == (
         "incomplete",
-        "not graded",
+        "not checked",
         "right",
     )
     page = (out / "feedback" / row.page).read_text("utf-8")
-    assert "– walk: not graded" in page
+    assert "! walk: not checked" in page
     assert "a fault of the course, not of your answer" in page
     assert "A hint" not in page
     assert "AssertionError: on &lt;purpose&gt;" in (out / "class.html").read_text("utf-8")
@@ -623,8 +621,8 @@ def test_each_submission_has_its_row(graded):
         "early": (0, "not graded: none of its notebooks is of lesson 06"),
         "borrowed.ipynb": (0, "graded"),
         "helped": (1, "graded"),
-        "mutant.ipynb": (6, "graded"),
-        "mutant copy.ipynb": (6, "graded"),  # the loss calls the wrong KL
+        "mutant.ipynb": (5, "graded"),
+        "mutant copy.ipynb": (5, "graded"),  # the loss calls the wrong KL, and the step the loss
         "other.ipynb": (0, "not graded: a notebook in another language: R"),
         ODD: (0, "not graded: the file is empty"),
     }
@@ -647,7 +645,7 @@ def test_the_table_is_what_a_spreadsheet_can_open(graded):
     odd = next(line for line in table if "onerror" in line["submission"])
     assert odd["submission"] == "'" + ODD
     (mutant,) = (line for line in table if line["submission"] == "mutant.ipynb")
-    assert (mutant["score"], mutant["max_score"]) == ("6", "8")
+    assert (mutant["score"], mutant["max_score"]) == ("5", "8")
     assert (mutant["kl_divergence"], mutant["vae"]) == ("wrong: kl-half-missing", "right")
 
 
@@ -686,9 +684,9 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
     assert len(set(pages.values())) == len(rows)
     zoo = rows["mutant.ipynb"].checks["kl_divergence"].message.split("`")[0].replace("'", "&#x27;")
     assert zoo in pages["mutant.ipynb"]
-    assert "<b>6 of 8</b>" in pages["mutant.ipynb"]
+    assert "<b>5 of 8</b>" in pages["mutant.ipynb"]
     whole = (out / "class.html").read_text("utf-8")
-    assert "9 submissions, 6 graded; the median score is 3.5 of 8" in whole
+    assert "9 submissions, 6 graded; the median score is 3 of 8" in whole
     assert '<td class="number">2</td>\n<td><b>kl-half-missing</b>' in whole
     assert "<td>kl_divergence, loss_function</td>" in whole
     assert "the same file as mutant copy" in whole
@@ -719,7 +717,7 @@ def test_a_change_in_any_module_makes_old_rows_void(tmp_path):
         ),
     )
     modules = list(package.rglob("*.py"))
-    assert {"checks", "models", "wire", "__init__"} <= {module.stem for module in modules}
+    assert {"registry", "models", "wire", "__init__"} <= {module.stem for module in modules}
     seen = {batch.digest_of_code(package)}
     assert seen == {batch.digest_of_code(containment.PACKAGE)}
     for module in modules:

@@ -25,7 +25,6 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 MOST_LINES = 450  # of a module, so that it can be read in one sitting
-LONGER = {"probing.py", "judging.py", "zoo.py"}
 DISTRIBUTIONS = {
     "pytorch_optimizer": "pytorch-optimizer",
     "IPython": "ipython",
@@ -57,7 +56,7 @@ def foreign(tree):
 
 def test_a_module_can_be_read_in_one_sitting():
     lines = {name: len((PACKAGE / name).read_text("utf-8").splitlines()) for name in MODULES}
-    assert {name for name, count in lines.items() if count > MOST_LINES} <= LONGER
+    assert not {name for name, count in lines.items() if count > MOST_LINES}
 
 
 def test_no_module_uses_a_private_name_of_another():
@@ -159,7 +158,11 @@ def test_every_public_function_has_a_docstring():
                     if isinstance(f, ast.FunctionDef) and f is not node
                 )
                 setter = any(getattr(d, "attr", "") == "setter" for d in node.decorator_list)
-                assert nested or setter or ast.get_docstring(node), f"{name}.{node.name}"
+                of_exercise = name.startswith("checks/exercises/")
+                said_once = of_exercise and node.name in ("inputs", "probe", "judge")
+                assert nested or setter or said_once or ast.get_docstring(node), (
+                    f"{name}.{node.name}"
+                )
 
 
 # --- what it needs ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +49,7 @@ def kl_per_latent(model: Model, x: Tensor) -> Tensor:
     return kl_terms(mu, logvar).mean(dim=0)
 
 
-@torch.no_grad()
+@torch.enable_grad()
 def effective_beta(
     loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor | float],
     *,
@@ -66,11 +66,13 @@ def effective_beta(
     whatever sums and means. If it is a · (−log p(x|z)) + b · KL + c, with a > 0 and b, c the same for every batch, the
     result is b / a: the β of Higgins et al. 2017, equation 4, for which training has the same optimum. `sigma`,
     the standard deviation of a pixel, is part of the statement where the likelihood is 'gaussian'. A KL term that
-    makes up less than a ten-thousandth of how the loss varies is not told from another term so small.
+    makes up less than a ten-thousandth of how the loss varies is not told from another term so small. Where the loss is
+    a tensor, its gradients must be those of the same sum.
 
     Raises:
         ValueError: the loss is no such sum under this likelihood, or has the wrong sign; it does not depend on the
-            reconstruction, or is not finite; an unknown likelihood; a size below 1.
+            reconstruction, or is not finite; a gradient of it is missing or another one; an unknown likelihood; a size
+            below 1.
     """
     check_likelihood(likelihood, sigma)
     if likelihood == "categorical":
@@ -89,7 +91,11 @@ def effective_beta(
             2 * torch.randn(batch_size, latent_dim, generator=generator, dtype=torch.float64)
             for _ in range(2)
         )
-        value = torch.as_tensor(loss(recon_x, x, mu, logvar), dtype=torch.float64)
+        leaves = {
+            n: t.requires_grad_() for n, t in (("recon_x", recon_x), ("mu", mu), ("logvar", logvar))
+        }
+        given = loss(recon_x, x, mu, logvar)
+        value = torch.as_tensor(given, dtype=torch.float64)
         if value.numel() != 1:
             raise ValueError(
                 f"The loss must be one number for a batch; it has the shape {tuple(value.shape)}."
@@ -100,11 +106,33 @@ def effective_beta(
             log_likelihood = gaussian_log_likelihood(recon_x, x, sigma)
         losses.append(value.reshape(()))
         terms.append(torch.stack([-log_likelihood.sum(), kl_divergence(mu, logvar).sum()]))
-    return _ratio_of_weights(torch.stack(losses), torch.stack(terms))
+    a, b = _weights_of_terms(torch.stack(losses).detach(), torch.stack(terms).detach())
+    if isinstance(given, Tensor):
+        _check_gradients(losses[-1], terms[-1] @ torch.tensor([a, b], dtype=torch.float64), leaves)
+    return b / a
 
 
-def _ratio_of_weights(losses: Tensor, terms: Tensor) -> float:
-    """b / a of the least-squares fit losses = a · reconstruction + b · KL + c; an error where it does not fit."""
+def _check_gradients(loss: Tensor, right: Tensor, leaves: dict[str, Tensor]) -> None:
+    """Compare the gradients of a loss with those of the weighted sum that its values are."""
+    inputs = [*leaves.values()]
+    expected = torch.autograd.grad(right, inputs)
+    found: Sequence[Tensor | None] = [None] * len(inputs)
+    if loss.requires_grad:
+        found = torch.autograd.grad(loss, inputs, allow_unused=True)
+    for name, wanted, got in zip(leaves, expected, found, strict=True):
+        size = wanted.norm()
+        if size < 1e-4 * expected[0].norm():  # not told from nothing
+            continue
+        off = size if got is None else (got - wanted).norm()
+        if not off < 0.05 * size:
+            raise ValueError(
+                f"The loss has the values of such a sum, but not its gradient with respect to {name}: was a part of it "
+                "computed by `.detach()`, `.item()` or under `no_grad`?"
+            )
+
+
+def _weights_of_terms(losses: Tensor, terms: Tensor) -> tuple[float, float]:
+    """a and b of the least-squares fit losses = a · reconstruction + b · KL + c; an error where it does not fit."""
     if not losses.isfinite().all():
         raise ValueError("The loss is not finite.")
     columns = terms - terms.mean(dim=0)
@@ -122,7 +150,7 @@ def _ratio_of_weights(losses: Tensor, terms: Tensor) -> float:
         raise ValueError("The loss does not depend on the reconstruction, so it has no β.")
     if a < 0:
         raise ValueError("The loss falls as the reconstruction gets worse: is its sign wrong?")
-    return float(b / a)
+    return float(a), float(b)
 
 
 # --- likelihood ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from . import checkpoints, processes
 from .objectives import Objective
+from .parts import check_trained
 from .training_runs import (
     History,
     Progress,
@@ -70,8 +71,8 @@ def fit(
     The stop button ends the training: the model stays as trained so far, and the history says `interrupted`.
 
     Raises:
-        TypeError, ValueError: an argument, the images or the model's outputs are not as described, or the
-            loss stops being finite.
+        TypeError, ValueError: an argument, the images or the model's outputs are not as described, a part of the
+            model would not be trained, or the loss stops being finite.
         OSError: the checkpoint cannot be written; the model stays as trained so far.
     """
     check_settings(model, epochs, batch_size, lr)
@@ -135,6 +136,8 @@ def _train_epoch(
             of_batch = labels[batch] if labels is not None else None
             terms = _terms(model, criterion, x.index_select(0, batch), of_batch, epoch, number)
             (terms["loss"] / len(whole)).backward()
+            if number == 0:
+                check_trained(model)
             for name, value in terms.items():
                 sums[name] = sums[name] + value.detach() if name in sums else value.detach()
         processes.add_up_gradients(model.parameters())

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.distributions import Independent, MultivariateNormal, Normal
+from torch.distributions import ContinuousBernoulli, Independent, MultivariateNormal, Normal
 
 from vae_helpers import answers
 from vae_helpers import kl_divergence as package_kl
@@ -105,7 +105,8 @@ def recon_by_distribution(recon_x, x):
 
 @right("reconstruction_loss")
 def recon_by_logits(recon_x, x):
-    return F.binary_cross_entropy_with_logits(torch.logit(recon_x), x, reduction="sum")
+    logits = torch.logit(recon_x, eps=1e-6)
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
 
 
 @right("reconstruction_loss")
@@ -498,3 +499,146 @@ def bound_in_a_loop(log_w):
 @right("importance_weighted")
 def bound_by_shifted_logs(log_w):
     return (log_w - math.log(log_w.shape[0])).logsumexp(dim=0)
+
+
+# --- unusual forms ----------------------------------------------------------------------------------
+
+
+@right("reconstruction_loss", "continuous Bernoulli")
+def recon_continuous(recon_x, x):
+    return -ContinuousBernoulli(probs=recon_x).log_prob(x).sum()
+
+
+@right("reconstruction_loss", "best one for the batch")
+def recon_with_the_best_sigma(recon_x, x):
+    sigma = (recon_x - x).pow(2).mean().sqrt()
+    return -Normal(recon_x, sigma).log_prob(x).sum()
+
+
+@right("loss_function", "continuous Bernoulli")
+def loss_continuous(recon_x, x, mu, logvar):
+    likelihood = ContinuousBernoulli(probs=recon_x).log_prob(x).sum()
+    return kl_divergence(mu, logvar).sum() - likelihood
+
+
+@right("loss_function", "best one for the batch")
+def loss_with_the_best_sigma(recon_x, x, mu, logvar):
+    log_sigma = 0.5 * (recon_x - x).pow(2).mean().log()
+    squares = 0.5 * ((recon_x - x) / log_sigma.exp()).pow(2) + log_sigma
+    return squares.sum() + kl_divergence(mu, logvar).sum()
+
+
+@right("loss_function", "estimated from a random code")
+def loss_with_a_sampled_kl(recon_x, x, mu, logvar):
+    eps = torch.randn_like(mu)
+    z = mu + torch.exp(0.5 * logvar) * eps
+    kl = 0.5 * (z.pow(2) - eps.pow(2) - logvar).sum()
+    return F.binary_cross_entropy(recon_x, x, reduction="sum") + kl
+
+
+@right("encode")
+@right("vae")
+class HeadsWithoutBias(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_mu = nn.Linear(400, latent_dim, bias=False)
+        self.fc_logvar = nn.Linear(400, latent_dim, bias=False)
+
+
+@right("encode")
+class ConvolutionalHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 6, 7, stride=7), nn.ReLU())
+        self.mean, self.spread = nn.Conv2d(6, 10, 4), nn.Conv2d(6, 10, 4)
+
+    def encode(self, x):
+        h = self.body(x.unflatten(1, (1, 28, 28)))
+        return self.mean(h).flatten(1), self.spread(h).flatten(1)
+
+
+@right("encode")
+@right("decode")
+@right("vae")
+class StartsAtZero(VAE):
+    """Each last layer starts with weights of zero."""
+
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        for layer in (self.fc_mu, self.fc_logvar, self.fc_dec[2]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
+@right("decode")
+@right("vae")
+class ManyLatents(VAE):
+    def __init__(self, latent_dim=700):
+        super().__init__(latent_dim)
+
+
+@right("encode")
+@right("vae")
+class SmallHead(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), 0.1 * self.fc_logvar(h)
+
+
+@right("vae", "hands encode other pixels")
+class NormalisesInForward(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode((x.flatten(1) - 0.13) / 0.31)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+
+class Draw(nn.Module):
+    def forward(self, mu, logvar):
+        return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+
+@right("reparameterize")
+@right("vae")
+class DrawsByALayer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.mean, self.spread = nn.LazyLinear(90), nn.LazyLinear(6), nn.LazyLinear(6)
+        self.reparameterize = Draw()
+        self.decode = nn.Sequential(nn.LazyLinear(90), nn.ReLU(), nn.LazyLinear(784), nn.Sigmoid())
+
+    def encode(self, x):
+        h = self.hidden(x).relu()
+        return self.mean(h), self.spread(h)
+
+    forward = VAE.forward
+
+
+@right("training_step", "changes the images")
+def step_binarises(model, optimizer, x):
+    x = (torch.rand_like(x) < x).to(x.dtype)
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@right("training_step")
+def step_clips_each_number(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    nn.utils.clip_grad_value_(model.parameters(), 5.0)
+    optimizer.step()
+    return loss.item()
+
+
+@right("training_step")
+def step_backward_for_each_term(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    terms = reconstruction_loss(recon_x, flat), kl_divergence(mu, logvar).sum()
+    for term in terms:
+        term.backward(retain_graph=True)
+    optimizer.step()
+    return sum(term.item() for term in terms)

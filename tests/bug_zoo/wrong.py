@@ -1358,3 +1358,351 @@ def bound_in_place(log_w):
 @wrong("importance_weighted", "nothing-returned")
 def bound_forgotten(log_w):
     log_w.logsumexp(0)
+
+
+# --- gradients, later calls, and what a first look does not visit ----------------------------------
+
+
+@wrong("kl_divergence", "loss-without-gradient")
+def kl_of_the_data(mu, logvar):
+    return 0.5 * (mu.pow(2) + logvar.data.exp() - 1 - logvar.data).sum(dim=1)
+
+
+@wrong("kl_divergence", "fixed-batch")
+def kl_squeezed(mu, logvar):
+    return kl_divergence(mu, logvar).squeeze()
+
+
+@wrong("kl_divergence", "kl-over-batch")
+def kl_of_all_for_each_image(mu, logvar):
+    kl = 0.5 * (mu.pow(2) + logvar.exp() - 1 - logvar)
+    return kl.sum().expand(len(mu))
+
+
+@wrong("reconstruction_loss", "loss-without-gradient")
+def recon_wrapped_again(recon_x, x):
+    loss = F.binary_cross_entropy(recon_x, x, reduction="sum")
+    return torch.tensor(loss.item(), requires_grad=True)
+
+
+@wrong("reconstruction_loss", "not-finite")
+def recon_from_logits_without_end(recon_x, x):
+    return F.binary_cross_entropy_with_logits(torch.logit(recon_x), x, reduction="sum")
+
+
+@wrong("reconstruction_loss", "not-finite")
+def recon_by_hand_unguarded(recon_x, x):
+    return -torch.sum(torch.log(recon_x) * x + torch.log(1 - recon_x) * (1 - x))
+
+
+@wrong("reconstruction_loss", "recon-sign")
+def recon_gaussian_likelihood(recon_x, x):
+    return -((recon_x - x) ** 2).sum() / 2
+
+
+@wrong("loss_function", "loss-without-gradient")
+def loss_kl_as_number(recon_x, x, mu, logvar):
+    return reconstruction_loss(recon_x, x) + kl_divergence(mu, logvar).sum().item()
+
+
+@wrong("loss_function", "loss-without-gradient")
+def loss_of_detached_posterior(recon_x, x, mu, logvar):
+    kl = kl_divergence(mu.detach(), logvar.detach()).sum()
+    return F.binary_cross_entropy(recon_x, x, reduction="sum") + kl
+
+
+@wrong("loss_function", "not-finite")
+def loss_by_hand_unguarded(recon_x, x, mu, logvar):
+    entropy = torch.sum(torch.log(recon_x) * x + torch.log(1 - recon_x) * (1 - x))
+    return kl_divergence(mu, logvar).sum() - entropy
+
+
+@wrong("reparameterize", "fixed-batch")
+def z_noise_for_64_images(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * torch.randn(64, mu.shape[1], dtype=mu.dtype)
+
+
+@wrong("reparameterize", "fixed-batch")
+def z_squeezed(mu, logvar):
+    return (mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)).squeeze()
+
+
+@wrong("reparameterize", "noise-repeats")
+def z_with_a_constant_for_noise(mu, logvar):
+    return mu + torch.exp(0.5 * logvar) * 0.7
+
+
+@wrong("encode", "layers-not-registered")
+class EncodeWithAListOfLayers(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.hidden = [nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 400)]
+
+    def encode(self, x):
+        for layer in self.hidden:
+            x = layer(x)
+        return self.fc_mu(x), self.fc_logvar(x)
+
+
+@wrong("encode", "layer-made-in-call")
+class EncodeMakesItsLayer(VAE):
+    def encode(self, x):
+        h = torch.relu(nn.Linear(784, 400).to(x.dtype)(x))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "loss-without-gradient")
+class EncodeDetachesTheHiddenLayer(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x)).detach()
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@wrong("encode", "activation-on-logvar")
+class EncodeReluWithoutBias(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_mu = nn.Linear(400, latent_dim, bias=False)
+        self.fc_logvar = nn.Linear(400, latent_dim, bias=False)
+
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h), torch.relu(self.fc_logvar(h))
+
+
+@wrong("encode", "activation-on-mu")
+class EncodeConvolutionalHeads(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc1 = nn.Conv2d(1, 6, 7, stride=7)
+        self.fc_mu, self.fc_logvar = nn.Conv2d(6, 10, 4), nn.Conv2d(6, 10, 4)
+
+    def encode(self, x):
+        h = torch.relu(self.fc1(x.view(-1, 1, 28, 28)))
+        return torch.sigmoid(self.fc_mu(h)).flatten(1), self.fc_logvar(h).flatten(1)
+
+
+@wrong("encode", "fixed-batch")
+class EncodeSqueezes(VAE):
+    def encode(self, x):
+        h = torch.relu(self.fc1(x))
+        return self.fc_mu(h).squeeze(), self.fc_logvar(h)
+
+
+@wrong("decode", "loss-without-gradient")
+class DecodeTrainsItsLastLayerOnly(VAE):
+    def decode(self, z):
+        h = z @ self.fc_dec[0].weight.data.T
+        return torch.sigmoid(self.fc_dec[2](torch.relu(h)))
+
+
+@wrong("decode", "wrong-shape")
+class DecodeGivesATuple(VAE):
+    def decode(self, z):
+        return self.fc_dec(z), z
+
+
+@wrong("vae", "gradient-lost")
+class ForwardCutsTheCode(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        with torch.no_grad():
+            z = self.reparameterize(mu, logvar)
+        return self.decode(z), mu, logvar
+
+
+@wrong("training_step", "kl-too-strong")
+def step_with_a_heavy_kl(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    recon, kl = reconstruction_loss(recon_x, flat), kl_divergence(mu, logvar).sum()
+    (recon + 50 * kl).backward()
+    optimizer.step()
+    return (recon + kl).item()
+
+
+@wrong("training_step", "kl-missing")
+def step_follows_one_term(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    recon, kl = reconstruction_loss(recon_x, flat), kl_divergence(mu, logvar).sum()
+    recon.backward()
+    optimizer.step()
+    return (recon + kl).item()
+
+
+# --- rejected with what was seen, and without a name: several causes fit ----------------------------
+
+NAMELESS = []  # (check, a part of what is said, answer)
+
+
+def nameless(check, said):
+    def keep(answer):
+        NAMELESS.append((check, said, answer))
+        return answer
+
+    return keep
+
+
+@nameless("kl_divergence", "Large KL divergences are right, and small ones are not")
+def kl_with_free_nats(mu, logvar):
+    return kl_divergence(mu, logvar).clamp(min=0.7)
+
+
+@nameless("kl_divergence", "something is drawn at random")
+def kl_at_one_code(mu, logvar):
+    eps = torch.randn_like(mu)
+    z = mu + torch.exp(0.5 * logvar) * eps
+    return 0.5 * (z.pow(2) - eps.pow(2) - logvar).sum(dim=1)
+
+
+@nameless("reconstruction_loss", "as where pixels run from 0 to 255")
+def recon_of_bytes(recon_x, x):
+    return ((255 * recon_x - 255 * x) ** 2).sum()
+
+
+@nameless("loss_function", "a part of the loss was computed without a graph")
+def loss_with_half_a_gradient(recon_x, x, mu, logvar):
+    kl = kl_divergence(mu, logvar).sum()
+    return reconstruction_loss(recon_x, x) + 0.5 * kl + 0.5 * kl.detach()
+
+
+@nameless("loss_function", "Is there a clamp, a floor or a rounding")
+def loss_with_free_bits(recon_x, x, mu, logvar):
+    kl = 0.5 * (mu.pow(2) + logvar.exp() - 1 - logvar)
+    return reconstruction_loss(recon_x, x) + kl.sum(dim=1).clamp(min=0.5).sum()
+
+
+@nameless("loss_function", "something is drawn at random, and on average the loss is")
+def loss_with_a_sampled_kl_that_weighs_a_third(recon_x, x, mu, logvar):
+    eps = torch.randn_like(mu)
+    z = mu + torch.exp(0.5 * logvar) * eps
+    return reconstruction_loss(recon_x, x) + (z.pow(2) - eps.pow(2) - logvar).sum() / 6
+
+
+@nameless("reparameterize", "z itself is bent")
+def z_clipped(mu, logvar):
+    return (mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)).clamp(-2, 2)
+
+
+@nameless("reparameterize", "This is none of the mistakes that the course knows")
+def z_with_a_floor_under_its_spread(mu, logvar):
+    return mu + torch.exp(0.5 * logvar.clamp(min=2.2)) * torch.randn_like(mu)
+
+
+@nameless("reparameterize", "In training mode z is right, and in evaluation mode it is neither")
+class TwiceTheMeanAtEvaluation(VAE):
+    def reparameterize(self, mu, logvar):
+        eps = torch.randn_like(mu) if self.training else 1.0
+        return mu + torch.exp(0.5 * logvar) * eps
+
+
+@nameless("reparameterize", "A standard deviation must be positive")
+def z_by_a_distribution_of_logvar(mu, logvar):
+    return torch.distributions.Normal(mu, logvar).rsample()
+
+
+@nameless("encode", "depends on which other rows are in its batch")
+class EncodeStandardisesTheBatch(VAE):
+    def encode(self, x):
+        return super().encode(x - x.mean(dim=0))
+
+
+@nameless("decode", "depends on which other rows are in its batch")
+class DecodeStretchesTheBatch(VAE):
+    def decode(self, z):
+        logits = self.fc_dec[:-1](z)
+        return (logits / logits.abs().max()).sigmoid()
+
+
+@nameless("decode", "stays between 0.50 and 1.00")
+class DecodeReluBeforeTheSigmoid(VAE):
+    def decode(self, z):
+        return torch.sigmoid(torch.relu(self.fc_dec[:-1](z)))
+
+
+@nameless("decode", "as with a clamp")
+class DecodeClamps(VAE):
+    def decode(self, z):
+        return (0.5 + self.fc_dec[:-1](z)).clamp(0, 1)
+
+
+@nameless("vae", "the reconstruction is not what decode gave for z")
+class ForwardThresholds(VAE):
+    def forward(self, x):
+        recon_x, mu, logvar = super().forward(x)
+        return recon_x.round(), mu, logvar
+
+
+@nameless("vae", "the reconstruction is not what decode gave for z")
+class ForwardHasItsOwnDecoder(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.other = nn.Sequential(nn.Linear(latent_dim, 784), nn.Sigmoid())
+
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        return self.other(self.reparameterize(mu, logvar)), mu, logvar
+
+
+@nameless("vae", "decode gets another code than the one that reparameterize drew")
+class ForwardDecodesTheMean(VAE):
+    def forward(self, x):
+        mu, logvar = self.encode(x.flatten(1))
+        z = self.reparameterize(mu, logvar)
+        return self.decode(0.5 * (mu + z)), mu, logvar
+
+
+@nameless("training_step", "these layers never learn")
+def step_of_the_decoder_only(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    for parameter in model.fc1.parameters():
+        parameter.grad.zero_()
+    optimizer.step()
+    return loss.item()
+
+
+@nameless("training_step", "the optimizer got the gradients of something else")
+def step_of_another_number(model, optimizer, x):
+    optimizer.zero_grad()
+    recon_x, flat, mu, logvar = in_order(model, x)
+    loss = loss_function(recon_x, flat, mu, logvar)
+    (loss.log() + recon_x.mean() * 1e3).backward()
+    optimizer.step()
+    return loss.item()
+
+
+@nameless("training_step", "in evaluation mode while it learned")
+def step_of_a_sleeping_model(model, optimizer, x):
+    model.train(False)
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@nameless("training_step", "a later one did not")
+def step_that_fails_the_second_time(model, optimizer, x):
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    optimizer.step()
+    if hasattr(optimizer, "loss"):
+        raise LookupError("a second loss")
+    optimizer.loss = loss.item()
+    return optimizer.loss
+
+
+@nameless("training_step", "depend on what the first one did")
+def step_with_momentum_of_its_own(model, optimizer, x):
+    kept = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    optimizer.zero_grad()
+    loss = loss_function(*in_order(model, x))
+    loss.backward()
+    for parameter, old in zip(model.parameters(), kept, strict=True):
+        parameter.grad = parameter.grad if old is None else parameter.grad - 2 * old
+    optimizer.step()
+    return loss.item()

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_helpers.checks import holder_of
-from vae_helpers.judging import Verdict, judge
+from vae_helpers.checks import Verdict, holder_of, judge
 
 from .collecting import Submission, copy_for_one
 from .containment import run_child

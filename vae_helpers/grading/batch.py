@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
+from vae_helpers.checks import Verdict
 from vae_helpers.files import write_whole
-from vae_helpers.judging import Verdict
 
 from .attempt import Settings, attempt
 from .collecting import Submission, collect

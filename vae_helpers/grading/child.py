@@ -16,8 +16,7 @@ from unittest.mock import MagicMock
 
 import torch
 
-from vae_helpers.checks import holder_of, refused
-from vae_helpers.probing import Record, probe
+from vae_helpers.checks import Record, holder_of, probe, refused
 
 from .notebook import Notebook, UnreadableError, cells_of, run_definitions
 from .wire import pack, send

@@ -8,8 +8,7 @@ from statistics import median
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vae_helpers.checks import MARKS, code_in_html
-from vae_helpers.zoo import HINTS, ZOO
+from vae_helpers.checks import HINTS, MARKS, ZOO, code_in_html
 
 from .rows import Row
 

@@ -6,14 +6,12 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
-from vae_helpers.judging import Verdict
+from vae_helpers.checks import EXERCISES, Verdict
 
 LESSONS = {
-    "06": (
-        *("encode", "reparameterize", "decode", "vae"),
-        *("kl_divergence", "reconstruction_loss", "loss_function", "training_step"),
-    ),
-    "07": ("prior_grid", "principal_plane", "walk"),
+    lesson: tuple(name for name, exercise in EXERCISES.items() if exercise.lesson == lesson)
+    for lesson in dict.fromkeys(exercise.lesson for exercise in EXERCISES.values())
+    if lesson
 }
 NOT_GRADED = Verdict(False, False, None, "Not graded.")
 
@@ -53,8 +51,8 @@ class Row:
         return f"{file_name(self.submission)}.html"
 
     def state(self, check: str) -> str:
-        """'right', 'wrong', 'not attempted'; or 'not graded', where the check itself failed."""
-        return "not graded" if check in self.faults else self.checks[check].status
+        """'right', 'wrong', 'not attempted'; or 'not checked', where the check itself failed."""
+        return "not checked" if check in self.faults else self.checks[check].status
 
 
 def file_name(submission: str) -> str:

@@ -12,7 +12,7 @@ import struct
 
 import numpy as np
 
-from vae_helpers.probing import Record
+from vae_helpers.checks import Record
 
 
 def pack(record: Record) -> bytes:

@@ -1,7 +1,7 @@
 """Checks of the exercises, used as `from vae_helpers import check`, then `check.kl_divergence(kl_divergence)`.
 
-A check calls the answer (`probing`), judges what came back (`judging`), and says which mistake it was (`zoo`).
-It takes what it is handed, and never looks into the notebook's own variables.
+A check calls the answer, judges what came back, and says which mistake it was. `exercises` has one file for each
+exercise. A check takes what it is handed, and never looks into the notebook's own variables.
 """
 
 from __future__ import annotations
@@ -17,19 +17,30 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from . import progress
-from .judging import Verdict, judge
-from .probing import NAMES, is_blank, place_of, probe
-from .zoo import HINTS
+from .. import answers, progress
+from .calls import Record as Record
+from .calls import is_blank, place_of
+from .registry import EXERCISES as EXERCISES
+from .registry import HINTS as HINTS
+from .registry import NAMES as NAMES
+from .registry import ZOO as ZOO
+from .registry import fault, find
+from .registry import judge as judge
+from .registry import probe as probe
+from .verdicts import Verdict as Verdict
 
-# where the answer has another name than its check
-SOURCES = {name: f"VAE.{name}" for name in ("encode", "decode", "reparameterize")} | {"vae": "VAE"}
-MARKS = {"right": ("✓", "#009E73"), "wrong": ("✗", "#D55E00"), "not attempted": ("○", "#7F7F7F")}
+MARKS = {
+    "right": ("✓", "#009E73"),
+    "wrong": ("✗", "#D55E00"),
+    "not attempted": ("○", "#7F7F7F"),
+    "not checked": ("!", "#CC79A7"),
+}
+COURSE = __package__.partition(".")[0]
 
 
 def holder_of(name: str) -> str:
     """The function or class that holds the answer to this check."""
-    return SOURCES.get(name, name).split(".")[0]
+    return find(name).holder
 
 
 @dataclass(frozen=True)
@@ -102,15 +113,24 @@ class Check:
 
     def __call__(self, answer: Any) -> Result:
         """Run the answer on inputs of the check's own, and say what is right or wrong about it."""
-        verdict = refused(self.name, answer) or judge(self.name, probe(self.name, answer))
+        verdict = self._verdict(answer)
         message = verdict.message
-        ours = str(getattr(answer, "__module__", "")).startswith(__package__)
+        ours = str(getattr(answer, "__module__", "")).partition(".")[0] == COURSE
         if ours and verdict.passed:
             message += " This is the course's own; nothing is noted as yours."
-        result = Result(verdict.passed, verdict.attempted, verdict.diagnosis, message, self)
-        if result.attempted and not ours:
+        result = Result(
+            verdict.passed, verdict.attempted, verdict.diagnosis, message, self, fault=verdict.fault
+        )
+        if result.attempted and not ours and not result.fault:
             progress.record_check(self.name, result.passed, result.diagnosis)
         return result
+
+    def _verdict(self, answer: Any) -> Verdict:
+        """The verdict; where the check itself fails, one that says so."""
+        try:
+            return refused(self.name, answer) or judge(self.name, probe(self.name, answer))
+        except Exception as error:
+            return fault(error)
 
     def hint(self) -> Text:
         """A hint, more telling at each call."""
@@ -131,15 +151,15 @@ class Check:
 
 def refused(name: str, answer: Any) -> Verdict | None:
     """A verdict on what cannot be an answer at all, such as None."""
-    models = ("encode", "decode", "vae")
-    if name in models and not isinstance(answer, type | nn.Module):
+    of_model = find(name).of_model
+    if of_model and not isinstance(answer, type | nn.Module):
         return Verdict(
             False,
             True,
             None,
             f"This check takes a model or its class, such as `VAE`, not {_kind(answer)}.",
         )
-    if name not in models and not callable(answer):
+    if not of_model and not callable(answer):
         return Verdict(
             False,
             True,
@@ -157,12 +177,7 @@ def _kind(answer: Any) -> str:
 
 def _solution(name: str) -> str:
     """The source of our answer, without its type annotations."""
-    from . import answers
-
-    target: Any = answers
-    for part in SOURCES.get(name, name).split("."):
-        target = getattr(target, part)
-    tree = ast.parse(textwrap.dedent(inspect.getsource(target)))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(find(name).answer)))
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.returns = None
@@ -177,19 +192,20 @@ class Checks:
     """All checks, one for each exercise: `check.encode`, `check.kl_divergence`, …"""
 
     def __init__(self) -> None:
-        self.encode, self.decode, self.reparameterize = map(Check, NAMES[:3])
-        self.kl_divergence, self.reconstruction_loss, self.loss_function = map(Check, NAMES[3:6])
-        self.training_step, self.vae = map(Check, NAMES[6:8])
-        self.prior_grid, self.principal_plane, self.walk = map(Check, NAMES[8:11])
-        self.importance_weighted = Check(NAMES[11])
+        self._checks = {name: Check(name) for name in NAMES}
         self._missing: set[str] = set()
 
     def __getattr__(self, name: str) -> Check:
         import difflib
 
+        if name in NAMES:
+            return self._checks[name]
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f" Did you mean check.{near[0]}?" if near else ""
         raise AttributeError(f"There is no check.{name}.{hint} The checks are: {', '.join(NAMES)}.")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *NAMES]
 
     def __repr__(self) -> str:
         return "Checks: " + ", ".join(f"check.{name}" for name in NAMES)
@@ -246,12 +262,13 @@ def _assigned_in_block(filename: str, line: int) -> set[str]:
     }
 
 
-OURS = ("VAE", *(name for name in NAMES if name not in SOURCES))
+OURS = tuple(dict.fromkeys(exercise.holder for exercise in EXERCISES.values()))
+"""The names of the functions and classes that hold answers."""
 
 
 def _instead(name: str) -> str:
     first = name.split(".", maxsplit=1)[0]
-    if first not in OURS:
+    if first not in OURS or not hasattr(answers, first):
         return ""
     return f" To go on with the course's own, run: from vae_helpers.answers import {first}"
 

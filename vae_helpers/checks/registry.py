@@ -1,0 +1,101 @@
+"""Every exercise, by its name: each file in `exercises/` makes one, and nothing else lists them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import exercises
+from . import verdicts as general
+from .calls import Calls, Record, random_numbers_kept
+from .exercise import Exercise
+from .verdicts import Mistake, Stop, Verdict
+
+
+def _load() -> dict[str, Exercise]:
+    found = [
+        importlib.import_module(f"{exercises.__name__}.{module.name}").EXERCISE
+        for module in pkgutil.iter_modules(exercises.__path__)
+    ]
+    found.sort(key=lambda exercise: (exercise.lesson or "99", exercise.step))
+    return {exercise.name: exercise for exercise in found}
+
+
+EXERCISES = _load()
+NAMES = tuple(EXERCISES)
+HINTS = {name: exercise.hints for name, exercise in EXERCISES.items()}
+ZOO: dict[str, Mistake] = dict(general.MISTAKES)
+"""Every mistake that has a name, with its text."""
+for _exercise in EXERCISES.values():
+    ZOO |= _exercise.mistakes
+
+
+def find(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in EXERCISES:
+        raise ValueError(f"There is no check {name!r}: the checks are {', '.join(NAMES)}.")
+    return EXERCISES[name]
+
+
+def probe(name: str, answer: Any, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Record:
+    """Call a learner's answer as the check of this name does, and record what it gives back.
+
+    `dtype` is that of the inputs (for a model that is handed over ready-made, its own is used). An exception in
+    the answer is part of the record.
+
+    Raises:
+        ValueError: there is no check of that name.
+    """
+    exercise, calls = find(name), Calls(seed, dtype)
+    with random_numbers_kept(), torch.enable_grad():
+        exercise.probe(calls, answer, exercise.given(seed, dtype))
+    return calls.record
+
+
+def judge(
+    name: str, record: Record, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> Verdict:
+    """The verdict on a record of `probe`, which was made with the same name, seed and dtype.
+
+    Raises:
+        ValueError: there is no check of that name.
+        Exception: the judge itself failed, which is a fault of the course and says nothing about the answer.
+    """
+    exercise = find(name)
+    tensors = exercise.given(seed, dtype).items()
+    given = {key: value.to(torch.float64).numpy() for key, value in tensors}
+    try:
+        with np.errstate(all="ignore"):  # wrong formulas take logarithms of negative numbers
+            note = exercise.judge(record, given)
+    except Stop as stop:
+        return verdict_of(stop)
+    return Verdict(True, True, None, f"Right. {note}".strip())
+
+
+def verdict_of(stop: Stop) -> Verdict:
+    """The verdict that a judge stopped with, with the text of its mistake."""
+    message = stop.seen
+    if stop.mistake is not None:
+        mistake = ZOO[stop.mistake]
+        message = f"{message} {mistake.why} {mistake.change}"
+    return Verdict(False, stop.attempted, stop.mistake, message)
+
+
+def fault(error: Exception) -> Verdict:
+    """The verdict where the check itself failed."""
+    return Verdict(
+        False,
+        True,
+        None,
+        f"The check itself failed ({type(error).__name__}: {error}). That is a fault of the course, and says nothing "
+        "about your answer; please report it."[:600],
+        fault=True,
+    )
