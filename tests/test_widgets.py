@@ -219,6 +219,7 @@ def test_a_slider_that_moves_during_training_shows_one_set_of_weights():
     class Flat(VAE):
         def __init__(self):
             super().__init__(latent_dim=2, hidden_dim=2)
+            self.fc_dec.requires_grad_(False)  # decode does without it
             self.parts = nn.ParameterList(nn.Parameter(torch.zeros(200_000)) for _ in range(6))
 
         def forward(self, x):
