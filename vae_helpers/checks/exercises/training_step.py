@@ -272,6 +272,10 @@ def _judge_loss(record: Record, given: Given, loss: float) -> str:
     changed = used.shape != x.shape or not close(used, x, 1e-5)
     if p.shape == x.shape:
         rights = [cross_entropy(p, t).sum() + kl for t in ([x, used] if changed else [x])]
+    if p.ndim == 2 and len(p) < len(x):
+        raise Stop(
+            f"Of the {len(x)} images in the batch the model got {len(p)}. Give it all of them."
+        )
     if not rights:
         return "The step is right; is it another loss, or another unit, that you mean?"
     seen = f"For {len(x)} images the loss came back as {loss:.6g}; right is {rights[0]:.6g} nats."

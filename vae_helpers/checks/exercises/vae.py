@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -47,6 +48,8 @@ def probe(calls: Calls, answer: Any, given: Inputs) -> None:
             if calls.call("forward", model, images) is None:
                 calls.call("forward flat", model, x)
             calls.call("forward again", model, images)
+            if "gave z" not in calls.record:
+                _note_own_noise(calls, model, images)
             if calls.record["forward.kind"] == "3 values":
                 _note_lost(calls, model, images)
 
@@ -69,6 +72,34 @@ def _watched(record: Record, model: nn.Module) -> Any:
         watching(model, "decode", note("code")),
     ):
         yield
+
+
+def _note_own_noise(calls: Calls, model: nn.Module, images: Tensor) -> None:
+    """Note (z − μ)/σ of many codes, where forward draws z itself, without `reparameterize`.
+
+    In an untrained model every σ is near 1, which hides a wrong formula: encode gives other ones here.
+    """
+    codes: list[Tensor] = []
+    noise = []
+    encode: Any = getattr(model, "encode", None)
+
+    def wider(*given: Any, **named: Any) -> tuple[Tensor, Tensor]:
+        mu, logvar = encode(*given, **named)
+        return mu, logvar + torch.linspace(-2, 2, logvar.shape[1]).to(logvar)
+
+    def seen(given: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
+        codes.append([*given, *named.values()][0])
+
+    with (
+        contextlib.suppress(Exception),
+        mock.patch.dict(vars(model), {"encode": wider}),
+        watching(model, "decode", seen),
+    ):
+        for number in range(20):
+            calls.seed_for(f"own noise {number}")
+            _, mu, logvar = model(images)
+            noise.append((codes[-1] - mu) / torch.exp(0.5 * logvar))
+        calls.record["own noise"] = torch.cat(noise).to(torch.float64).numpy()
 
 
 def _note_lost(calls: Calls, model: nn.Module, images: Tensor) -> None:
@@ -135,6 +166,7 @@ def _judge_forward(record: Record, given: Given) -> str:
             "noise-forgotten", "forward: two calls in training gave the same reconstruction."
         )
     _check_code(record)
+    _check_own_noise(record)
     one = np.asarray(record.get("forward one.0", np.zeros(0)))
     if one.shape != (1, PIXELS):
         seen = f"forward: for a single image the reconstruction has the shape {shape(one)}."
@@ -187,6 +219,19 @@ def _check_code(record: Record) -> None:
             raise Stop(
                 "forward: the reconstruction is not what decode gave for z. Return it as it is."
             )
+
+
+def _check_own_noise(record: Record) -> None:
+    """A z that forward draws itself must be N(μ, σ²) too."""
+    noise = np.asarray(record.get("own noise", np.zeros(0)))
+    if not noise.any():
+        return
+    mean, std, far = float(noise.mean()), float(noise.std()), 8 / np.sqrt(noise.size)
+    if not (abs(mean) < far and abs(std - 1) < far):
+        raise Stop(
+            f"forward: it draws z itself, and (z − μ)/σ has the mean {mean:.2f} and the standard deviation {std:.2f}; "
+            "right are 0 and 1. Call `self.reparameterize(mu, logvar)` there, so that there is one formula for both."
+        )
 
 
 MISTAKES = {
