@@ -30,9 +30,9 @@ def model_lock(model: nn.Module) -> threading.RLock:
 class History:
     """What happened in a training run: one number an epoch in each list, in nats per image.
 
-    ``train`` and ``test`` map each term ('loss'; for a VAE 'recon' and 'kl' too; for a GAN 'discriminator' and
-    'generator') to its list. ``train`` is
-    averaged while the weights change; ``test`` is measured after each epoch and empty without test images.
+    `train` and `test` map each term ('loss'; for a VAE 'recon' and 'kl' too; for a GAN 'discriminator' and
+    'generator') to its list. `train` is averaged while the weights change; `test` is measured after each epoch, and
+    empty without test images.
     """
 
     epochs: int

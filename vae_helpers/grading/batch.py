@@ -234,7 +234,7 @@ def _write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> Non
 
 
 def _state(row: Row, check: str) -> str:
-    """'right', 'wrong', 'wrong: MISTAKE', 'not attempted', or 'not graded'."""
+    """'right', 'wrong', 'wrong: MISTAKE', 'not attempted', or 'not checked'."""
     diagnosis = row.checks[check].diagnosis
     return f"{row.state(check)}: {diagnosis}" if diagnosis else row.state(check)
 

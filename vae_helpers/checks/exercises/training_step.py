@@ -114,14 +114,12 @@ def _note_terms(record: Record, run: _Run, seen: Tensor, x: Tensor) -> None:
     for name, target in targets.items():
         if target.shape == p.shape:
             bce = -(target * p.log() + (1 - target) * (1 - p).log()).sum()
-            normaliser = (
-                torch.distributions.ContinuousBernoulli(probs=p)._cont_bern_log_norm().sum()
-            )
+            continuous = torch.distributions.ContinuousBernoulli(probs=p, validate_args=False)
             terms |= {
                 f"{name}.cross-entropy": bce,
                 f"{name}.squared": (p - target).square().sum(),
                 f"{name}.absolute": (p - target).abs().sum(),
-                f"{name}.continuous": bce - normaliser,
+                f"{name}.continuous": -continuous.log_prob(target).sum(),
             }
     parameters = list(run.model.parameters())
     for name, term in terms.items():
