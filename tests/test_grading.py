@@ -27,7 +27,7 @@ from vae_helpers import grading
 from vae_helpers.__main__ import main
 from vae_helpers.checks import NAMES, Verdict, holder_of, judge, probe
 from vae_helpers.files import write_whole
-from vae_helpers.grading import attempt, batch, collecting, containment
+from vae_helpers.grading import attempt, batch, child, collecting, containment
 from vae_helpers.grading.collecting import CollectingError, Submission, collect
 from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, run_definitions
 from vae_helpers.grading.pages import class_page, feedback_page
@@ -321,6 +321,18 @@ def test_a_judge_that_fails_is_a_fault_of_the_course(tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "find_containment", lambda **_: False)
     (row,) = grading.grade(tmp_path / "in", out, lessons=["07"])
     assert (row.status, row.score) == ("graded", 3)
+
+
+def test_a_probe_that_fails_is_a_fault_of_the_course_too(monkeypatch):
+    def broken(*_, **__):
+        raise LookupError("on purpose")
+
+    monkeypatch.setattr(child, "probe", broken)
+    sent = pack(child._probed("walk", {"walk": lambda p, s: p}, Notebook([]), 1))
+    row = Row("ann")
+    attempt._judge(row, "walk", sent, 1, False)
+    assert row.state("walk") == "not checked"
+    assert "LookupError: on purpose" in row.faults["walk"]
 
 
 def test_a_record_that_holds_nothing_is_not_attempted():

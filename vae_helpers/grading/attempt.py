@@ -126,6 +126,8 @@ def verdict_on(check: str, frame: bytes, seed: int, borrowed: bool) -> Verdict:
         if near == "broken":
             return Verdict(False, True, None, f"The definition of `{target}` raised an exception.")
         return Verdict(False, False, None, message + (f" It has a `{near}`." if near else ""))
+    if "fault" in record:
+        raise RuntimeError(f"the probe failed: {record['fault']}"[:300])
     if "refused" in record:
         return Verdict(False, True, None, str(record["refused"])[:600])
     verdict = judge(check, record, seed=seed)

@@ -78,7 +78,10 @@ def _read(path: Path, checks: Sequence[str]) -> tuple[dict[str, Any], Notebook |
 
 
 def _probed(name: str, space: dict[str, Any], notebook: Notebook, seed: int) -> Record:
-    """The record of one check; where there is nothing to call, it says so under `refused` or `missing`."""
+    """The record of one check; where there is nothing to call, it says so under `refused` or `missing`.
+
+    An exception of the probe itself stands under `fault`.
+    """
     target = holder_of(name)
     if target not in space:
         near = difflib.get_close_matches(target, notebook.defined, n=1)
@@ -90,5 +93,7 @@ def _probed(name: str, space: dict[str, Any], notebook: Notebook, seed: int) -> 
     try:
         verdict = refused(name, answer)
         return {"refused": verdict.message} if verdict else probe(name, answer, seed=seed)
+    except Exception as error:  # what the answer raises is in the record; this is the probe's own
+        return {"fault": f"{type(error).__name__}: {error}"[:300]}
     except BaseException as error:
         return {"refused": f"It raised {type(error).__name__}: {error}"[:600]}
