@@ -80,6 +80,11 @@ class Network(VAE):
         h = self.fc1(x)
         return self.fc_mu(h), self.fc_logvar(h)
 
+    def decode_logits(self, z: Tensor) -> Tensor:
+        """The decoder's output before the sigmoid, shape (B, 784)."""
+        logits: Tensor = self.fc_dec[:-1](z)
+        return logits
+
 
 def start_at_the_mean(model: Network, x: Tensor) -> None:
     """Let the decoder's last bias give each pixel its frequency in the training images."""

@@ -39,7 +39,7 @@ from vae_helpers.evaluation import (
 from vae_helpers.gan_training import fit_gan
 from vae_helpers.latents import interpolate
 from vae_helpers.models import GAN, VAE, Autoencoder, Classifier
-from vae_helpers.objectives import NegativeELBO, Objective, Reconstruction
+from vae_helpers.objectives import Bernoulli, Gaussian, NegativeELBO, Objective, Reconstruction
 from vae_helpers.pretrained import load_pretrained
 from vae_helpers.training import fit
 from vae_helpers.training_runs import History
@@ -117,11 +117,7 @@ def train(run: Run, digits: ImageSet) -> tuple[Any, Sampler, History]:
     model = VAE() if run.family == "VAE" else Autoencoder()
     goal: Objective = Reconstruction()
     if run.family == "VAE":
-        goal = (
-            NegativeELBO()
-            if run.sigma is None
-            else NegativeELBO(likelihood="gaussian", sigma=run.sigma)
-        )
+        goal = NegativeELBO(likelihood=Bernoulli() if run.sigma is None else Gaussian(run.sigma))
     reserve = 2.0 if run.family == "AE + mixture" else 0.0  # for fitting the mixture
     history = fit(
         model, digits.train_x, objective=goal, progress=_until(BUDGET - reserve), **settings

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from vae_helpers import effective_beta, kl_divergence, loss_function
+from vae_helpers.objectives import Gaussian
 
 
 def bce(recon_x, x, reduction):
@@ -21,78 +22,66 @@ def kl_mean_of_all(mu, logvar):
 
 # loss, likelihood, σ, the β that follows by hand (B = 16, 784 pixels, D = 20)
 CASES = {
-    "the course's": (loss_function, "bernoulli", None, 1),
+    "the course's": (loss_function, "bernoulli", 1),
     "weighted by 4": (
         lambda r, x, m, v: bce(r, x, "sum") + 4 * kl_divergence(m, v).sum(),
         "bernoulli",
-        None,
         4,
     ),
     "all divided by the batch": (
         lambda r, x, m, v: loss_function(r, x, m, v) / len(x),
         "bernoulli",
-        None,
         1,
     ),
     "cross-entropy averaged over pixels": (
         lambda r, x, m, v: bce(r, x, "none").mean(dim=1).sum() + kl_divergence(m, v).sum(),
         "bernoulli",
-        None,
         784,
     ),
     "mean over all, KL mean over batch": (
         lambda r, x, m, v: bce(r, x, "mean") + kl_divergence(m, v).mean(),
         "bernoulli",
-        None,
         784,
     ),
     "mean over all, KL summed": (
         lambda r, x, m, v: bce(r, x, "mean") + kl_divergence(m, v).sum(),
         "bernoulli",
-        None,
         784 * 16,
     ),
     "both means over all": (
         lambda r, x, m, v: bce(r, x, "mean") + kl_mean_of_all(m, v),
         "bernoulli",
-        None,
         784 / 20,
     ),
     "KL averaged over everything": (
         lambda r, x, m, v: bce(r, x, "sum") + kl_mean_of_all(m, v),
         "bernoulli",
-        None,
         1 / (16 * 20),
     ),
     "squared error averaged over pixels, σ = 1": (
         lambda r, x, m, v: mse(r, x, "mean") + kl_divergence(m, v).mean(),
-        "gaussian",
-        1.0,
+        Gaussian(1.0),
         392,
     ),
     "squared error summed, σ = 1": (
         lambda r, x, m, v: mse(r, x, "sum") + kl_divergence(m, v).sum(),
-        "gaussian",
-        1.0,
+        Gaussian(1.0),
         0.5,
     ),
     "squared error summed, σ² = ½": (
         lambda r, x, m, v: mse(r, x, "sum") + kl_divergence(m, v).sum(),
-        "gaussian",
-        0.5**0.5,
+        Gaussian(0.5**0.5),
         1,
     ),
     "a small weight in front": (
         lambda r, x, m, v: mse(r, x, "mean") + 0.00025 * kl_divergence(m, v).mean(),
-        "gaussian",
-        1.0,
+        Gaussian(1.0),
         0.00025 * 392,
     ),
-    "no KL": (lambda r, x, m, v: bce(r, x, "sum"), "bernoulli", None, 0),
+    "no KL": (lambda r, x, m, v: bce(r, x, "sum"), "bernoulli", 0),
     "KL with the wrong sign": (
         lambda r, x, m, v: bce(r, x, "sum") - kl_divergence(m, v).sum(),
         "bernoulli",
-        None,
         -1,
     ),
 }
@@ -100,8 +89,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_finds_the_weight_that_follows_by_hand(case):
-    loss, likelihood, sigma, beta = CASES[case]
-    found = effective_beta(loss, likelihood=likelihood, sigma=sigma)
+    loss, likelihood, beta = CASES[case]
+    found = effective_beta(loss, likelihood=likelihood)
     assert found == pytest.approx(beta, rel=1e-6, abs=1e-9)
 
 
@@ -113,8 +102,8 @@ def test_sizes_matter_where_a_mean_hides_them():
 
 def test_training_with_it_is_training_with_that_beta():
     """The gradients of such a loss point where those of recon + β KL point."""
-    loss, likelihood, sigma, _ = CASES["squared error averaged over pixels, σ = 1"]
-    beta = effective_beta(loss, likelihood=likelihood, sigma=sigma)
+    loss, likelihood, _ = CASES["squared error averaged over pixels, σ = 1"]
+    beta = effective_beta(loss, likelihood=likelihood)
     torch.manual_seed(0)
     tensors = [torch.rand(5, 784), torch.rand(5, 784), torch.randn(5, 20), torch.randn(5, 20)]
 
@@ -155,7 +144,7 @@ def test_training_with_it_is_training_with_that_beta():
             "not finite",
         ),
         (loss_function, {"likelihood": "poisson"}, "no likelihood 'poisson'"),
-        (loss_function, {"likelihood": "gaussian"}, "needs `sigma`"),
+        (loss_function, {"likelihood": "gaussian"}, r"`objectives.Gaussian\(sigma\)` in place of"),
         (loss_function, {"likelihood": "bernoulli", "latent_dim": 0}, "latent_dim"),
     ],
 )

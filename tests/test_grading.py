@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import stat
-import sys
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -33,9 +32,6 @@ from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, ru
 from vae_helpers.grading.pages import class_page, feedback_page
 from vae_helpers.grading.rows import NOT_GRADED, Row
 from vae_helpers.grading.wire import pack, unpack
-
-sys.path.insert(0, str(Path(__file__).parent / "bug_zoo"))
-from wrong import WRONG  # isort: skip
 
 ROOT = Path(__file__).parents[1]
 
@@ -252,16 +248,6 @@ def test_a_helper_that_takes_the_courses_answer_is_noticed():
 # --- records --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "bug", "answer"), WRONG, ids=[f"{n}-{a.__name__}" for n, _, a in WRONG]
-)
-def test_a_record_says_the_same_on_the_other_side(name, bug, answer):
-    record = probe(name, answer, seed=5)
-    verdict = attempt.verdict_on(name, pack(record), 5, False)
-    assert verdict == judge(name, record, seed=5)
-    assert verdict.diagnosis == bug
-
-
 def verdict_in_row(name, frame):
     row = Row("ann")
     attempt._judge(row, name, frame, 1, False)
@@ -279,7 +265,9 @@ def test_a_forged_record_is_judged_wrong_and_harms_nothing(name, monkeypatch):
     forged = [np.zeros(()), np.zeros((0,)), np.zeros((3, 0)), np.full((1, 1, 1, 2), np.nan)]
     forged += [np.ones((100_000, 1)), np.full((2, 2), 1e308), np.array([1, 2], np.uint8), "text"]
     forged = [unpack(pack({"value": value}))["value"] for value in forged]
-    for key in right:
+    own = [key for key in right if "/" not in key]  # a part has an exercise of its own
+    assert own
+    for key in own:
         without = {k: v for k, v in right.items() if k != key}
         for record in [without, *(right | {key: value} for value in forged)]:
             monkeypatch.setattr(attempt, "unpack", lambda _, record=record: record)

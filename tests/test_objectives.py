@@ -1,6 +1,7 @@
 """Each formula against torch.distributions, against Monte Carlo with a stated error, and by its gradient."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -55,7 +56,6 @@ def test_bernoulli_is_that_of_torch_distributions():
     x = (torch.rand(4, 10) < 0.4).double()
     expected = Independent(Bernoulli(p), 1).log_prob(x)
     torch.testing.assert_close(ob.bernoulli_log_likelihood(p, x), expected)
-    torch.testing.assert_close(ob.bernoulli_log_likelihood_from_logits(torch.logit(p), x), expected)
 
 
 def test_a_pixel_that_is_certain_and_right_costs_nothing():
@@ -68,7 +68,6 @@ def test_bernoulli_of_grey_pixels_is_the_cross_entropy():
     p, x = torch.rand(4, 10), torch.rand(4, 10)
     expected = -F.binary_cross_entropy(p, x, reduction="none").sum(1)
     torch.testing.assert_close(ob.bernoulli_log_likelihood(p, x), expected)
-    torch.testing.assert_close(ob.bernoulli_log_likelihood_from_logits(torch.logit(p), x), expected)
 
 
 def test_a_decoder_may_be_certain():
@@ -76,11 +75,6 @@ def test_a_decoder_may_be_certain():
     x = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
     sure = torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
     assert ob.bernoulli_log_likelihood(sure, x).tolist() == [0, -100]
-
-
-def test_bernoulli_from_logits_is_exact_for_large_logits():
-    logits, x = torch.tensor([[1000.0, -1000.0]]), torch.tensor([[0.0, 0.0]])
-    assert ob.bernoulli_log_likelihood_from_logits(logits, x).item() == -1000.0
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 3.0])
@@ -97,7 +91,6 @@ GREY = torch.linspace(0.05, 0.95, 6, dtype=torch.float64).reshape(3, 2)
     "function",
     [
         ob.kl_divergence,
-        lambda mu, logvar: ob.bernoulli_log_likelihood_from_logits(mu + logvar, GREY),
         lambda mu, logvar: ob.bernoulli_log_likelihood(torch.sigmoid(mu + logvar), GREY),
         lambda mu, logvar: ob.gaussian_log_likelihood(mu, logvar, 0.7),
     ],
@@ -157,69 +150,45 @@ def world_x():
     return F.pad(torch.rand(6, 3, dtype=torch.float64), (0, 781))
 
 
+def often(function, x, times, *given, **settings):
+    """The results of many calls, shape (times, B), in a few large batches."""
+    parts = [min(500, times - start) for start in range(0, times, 500)]
+    runs = [function(x.repeat(part, 1), *given, **settings).reshape(part, len(x)) for part in parts]
+    return torch.cat(runs)
+
+
 def test_bounds_climb_to_the_truth_in_a_world_where_it_is_known(world_x, generator):
     world = ExactWorld(shift=0.7)
     truth = world.log_p(world_x)
 
-    settings = {"likelihood": "gaussian", "sigma": 1.0, "generator": generator, "max_rows": 20_000}
-
-    def bound(k, repeats):
-        runs = [ob.importance_weighted_bound(world, world_x, k, **settings) for _ in range(repeats)]
-        return torch.stack(runs).mean(0)
-
-    one, five = bound(1, 4000), bound(5, 4000)
-    many = bound(20_000, 4)  # more codes than fit at once: they are drawn in seven pieces
+    settings = {"likelihood": ob.Gaussian(1.0), "generator": generator}
+    bound = partial(ob.importance_weighted_bound, world)
+    one, five = (often(bound, world_x, 4000, k, **settings).mean(0) for k in (1, 5))
+    many = bound(world_x, 20_000, **settings)  # in 60 pieces
     assert (one < five).all()
     assert (five < truth).all()
-    torch.testing.assert_close(many, truth, rtol=0, atol=0.05)
+    torch.testing.assert_close(many, truth, rtol=0, atol=0.08)
 
 
 def test_the_elbo_is_the_bound_for_one_code(world_x, generator):
     world, settings = (
         ExactWorld(shift=0.3),
-        {"likelihood": "gaussian", "sigma": 1.0, "generator": generator},
+        {"likelihood": ob.Gaussian(1.0), "generator": generator},
     )
-    elbo = torch.stack([ob.elbo(world, world_x, **settings) for _ in range(6000)])
-    bound = torch.stack(
-        [ob.importance_weighted_bound(world, world_x, 1, **settings) for _ in range(6000)]
-    )
+    elbo = often(partial(ob.elbo, world), world_x, 6000, **settings)
+    bound = often(partial(ob.importance_weighted_bound, world), world_x, 6000, 1, **settings)
     error = (elbo.var(0) / 6000 + bound.var(0) / 6000).sqrt()
     assert ((elbo.mean(0) - bound.mean(0)).abs() < 6 * error).all()
     assert error.max() < 0.05
-
-
-def test_a_model_of_logits_and_one_of_probabilities_agree(model):
-    class Learners(VAE):
-        def decode(self, z):
-            return self.fc_dec(z)
-
-    theirs = Learners(latent_dim=3, hidden_dim=16)
-    theirs.load_state_dict(model.state_dict())
-    x = torch.rand(5, 1, 28, 28)
-    for function in (
-        ob.elbo,
-        lambda m, x, generator: ob.importance_weighted_bound(m, x, 7, generator=generator),
-    ):
-        a, b = (
-            function(m, x, generator=torch.Generator().manual_seed(2))
-            for m in (model, theirs.eval())
-        )
-        torch.testing.assert_close(a, b)
 
 
 # --- what fit minimises -------------------------------------------------------------------------
 
 
 def test_the_reconstruction_of_an_autoencoder_is_its_cross_entropy():
-    class Learners(Autoencoder):
-        def decode(self, z):  # one of their own, so that no logits are used
-            return self.fc_dec(z)
-
-    x = torch.rand(4, 784)
-    for kind in (Autoencoder, Learners):
-        model = kind(latent_dim=3, hidden_dim=16)
-        expected = F.binary_cross_entropy(model(x), x, reduction="sum")
-        torch.testing.assert_close(ob.Reconstruction()(model, x)["loss"], expected)
+    x, model = torch.rand(4, 784), Autoencoder(latent_dim=3, hidden_dim=16)
+    expected = F.binary_cross_entropy(model(x), x, reduction="sum")
+    torch.testing.assert_close(ob.Reconstruction()(model, x)["loss"], expected)
 
 
 @pytest.mark.parametrize("forward", [lambda x: x[1:], lambda x: x.repeat(2, 1), lambda x: (x, x)])
@@ -230,30 +199,24 @@ def test_a_reconstruction_must_have_a_row_for_each_image(forward):
         ob.Reconstruction()(model, torch.rand(3, 784))
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", ob.Bernoulli(), ob.Gaussian(0.5)])
 def test_the_terms_of_the_negative_elbo(likelihood, model):
-    """In evaluation: summed over the batch, with the noise that the model draws; whichever way it decodes."""
-
-    class Learners(VAE):
-        def decode(self, z):
-            return self.fc_dec(z)
-
-    theirs = Learners(latent_dim=3, hidden_dim=16).eval()
-    theirs.load_state_dict(model.state_dict())
-    x, sigma = torch.rand(5, 784), 0.5 if likelihood == "gaussian" else None
-    objective = ob.NegativeELBO(3.0, likelihood=likelihood, sigma=sigma)
-    for m in (model, theirs):
-        torch.manual_seed(4)
-        terms = objective(m, x)
-        torch.manual_seed(4)
-        recon_x, mu, logvar = m(x)
-        if likelihood == "bernoulli":
-            recon = F.binary_cross_entropy(recon_x, x, reduction="sum")
-        else:
-            recon = -Normal(recon_x, 0.5).log_prob(x).sum()
-        kl = torch_kl(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum()
-        expected = {"loss": recon + 3 * kl, "recon": recon, "kl": kl}
-        torch.testing.assert_close(terms, expected, rtol=1e-5, atol=0)
+    """In evaluation: summed over the batch, with the noise that the model draws; `forward` is called, and once."""
+    x, calls = torch.rand(5, 784), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    objective = ob.NegativeELBO(3.0, likelihood=likelihood)
+    torch.manual_seed(4)
+    terms = objective(model, x)
+    assert calls == [1]
+    torch.manual_seed(4)
+    recon_x, mu, logvar = model(x)
+    if isinstance(likelihood, ob.Gaussian):
+        recon = -Normal(recon_x, 0.5).log_prob(x).sum()
+    else:
+        recon = F.binary_cross_entropy(recon_x, x, reduction="sum")
+    kl = torch_kl(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum()
+    expected = {"loss": recon + 3 * kl, "recon": recon, "kl": kl}
+    torch.testing.assert_close(terms, expected, rtol=1e-5, atol=0)
 
 
 def test_without_a_warm_up_the_weight_is_beta_from_the_first_epoch(model):
@@ -329,28 +292,6 @@ def test_a_decoder_must_give_an_image_for_each_code(images, model):
     model.decode = lambda z: images(decode(z))
     with pytest.raises(ValueError, match=r"it must be \(2, 784\)"):
         ob.elbo(model, torch.rand(2, 784))
-
-
-@torch.no_grad()
-def test_the_courses_models_are_judged_by_their_logits_and_others_by_what_they_decode(model):
-    """A white pixel that is black in the data costs its logit, 200 nats; from probabilities at most 100."""
-    x = torch.zeros(2, 784)
-    for parameter in model.fc_dec[2].parameters():
-        parameter.zero_()
-    model.fc_dec[2].bias += 200
-    judge = {"elbo": lambda: ob.elbo(model, x) + ob.kl_divergence(*model.encode(x))}
-    judge["bound"] = lambda: -ob.NegativeELBO()(model, x)["recon"] / 2
-    for found in judge.values():
-        torch.testing.assert_close(found().mean(), torch.tensor(-200.0 * 784))
-    model.fc_dec[-1] = torch.nn.Hardsigmoid()  # no sigmoid at the end: decode must run
-    for found in judge.values():
-        torch.testing.assert_close(found().mean(), torch.tensor(-100.0 * 784))
-    model.fc_dec = torch.nn.Sequential(model.fc_dec[2], torch.nn.Sigmoid(), torch.nn.Identity())
-    model.fc_dec[0] = torch.nn.Linear(3, 784)
-    model.fc_dec[0].weight.zero_()
-    model.fc_dec[0].bias.fill_(200)
-    for found in judge.values():
-        torch.testing.assert_close(found().mean(), torch.tensor(-100.0 * 784))
 
 
 # --- bad input ----------------------------------------------------------------------------------
@@ -442,7 +383,8 @@ def test_images_are_flattened():
         (lambda: ob.NegativeELBO(math.nan), "beta"),
         (lambda: ob.NegativeELBO(likelihood="laplace"), "laplace"),
         (lambda: ob.NegativeELBO(likelihood="gaussian"), "sigma"),
-        (lambda: ob.NegativeELBO(sigma=1.0), "'bernoulli' has none"),
+        (lambda: ob.Gaussian(0.0), "positive"),
+        (lambda: ob.Gaussian(math.nan), "positive"),
         (lambda: ob.importance_weighted_bound(VAE(2, 4), torch.zeros(1, 784), 0), "at least 1"),
         (lambda: ob.elbo(VAE(2, 4), torch.zeros(1, 784), likelihood="gaussian"), "sigma"),
     ],

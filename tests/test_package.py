@@ -237,7 +237,25 @@ def test_each_requirement_is_used():
     used = {DISTRIBUTIONS.get(n, n) for n in set().union(*map(foreign, trees))}
     rest = set(requirements()) - used
     # these are run, or used by the tests alone
-    assert rest == {"jupyterlab", "ipykernel", "nbval", "pytest", "packaging", "setuptools"}
+    assert rest == {
+        "jupyterlab",
+        "ipykernel",
+        "nbval",
+        "pytest",
+        "pytest-xdist",
+        "packaging",
+        "setuptools",
+    }
+
+
+def test_the_package_declares_what_it_imports_with_the_same_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {found.name: found for found in map(Requirement, project["dependencies"])}
+    imported = set().union(*map(foreign, MODULES.values())) - set(sys.stdlib_module_names)
+    extra = {Requirement(r).name for r in project["optional-dependencies"]["molecules"]}
+    assert set(declared) == {DISTRIBUTIONS.get(n, n) for n in imported} - extra - {"vae_helpers"}
+    listed = requirements()
+    assert all(listed[name][0] == requirement for name, requirement in declared.items())
 
 
 def test_the_conda_environment_has_the_same_bounds():

@@ -102,8 +102,6 @@ def test_no_reconstruction_is_likelier_than_the_image_itself(seed, batch, pixels
     assert found.shape == (batch,)
     assert (found < best).all()
     assert (best <= 0).all()
-    logits = torch.logit(other)
-    torch.testing.assert_close(ob.bernoulli_log_likelihood_from_logits(logits, x), found)
     best, found = (vh.gaussian_log_likelihood(recon_x, x, sigma) for recon_x in (x, other))
     assert found.shape == (batch,)
     assert (found < best).all()
@@ -130,7 +128,6 @@ def test_a_sigma_that_is_none_is_refused(sigma):
 def test_images_of_another_number_or_size_are_refused(rows, more, pixels, other):
     for function in (
         vh.bernoulli_log_likelihood,
-        ob.bernoulli_log_likelihood_from_logits,
         lambda a, b: vh.gaussian_log_likelihood(a, b, 1.0),
     ):
         a, b = torch.zeros(rows, pixels), torch.zeros(rows + more, pixels)
@@ -182,7 +179,7 @@ def test_where_the_code_says_nothing_every_bound_is_the_likelihood(
     torch.testing.assert_close(
         vh.importance_weighted_bound(model, x, k, max_rows=max_rows), exact, rtol=1e-5, atol=1e-3
     )
-    gaussian = {"likelihood": "gaussian", "sigma": 0.5}
+    gaussian = {"likelihood": ob.Gaussian(0.5)}
     exact = vh.gaussian_log_likelihood(torch.full_like(x, 0.3), x, 0.5)
     torch.testing.assert_close(vh.elbo(model, x, **gaussian), exact)
     found = vh.importance_weighted_bound(model, x, k, **gaussian)
@@ -290,10 +287,9 @@ def test_a_losss_beta_is_found_whatever_its_units(beta, scale, constant, sigma, 
         each = beta * vh.kl_divergence(mu, logvar) - recon
         return scale * (each.mean() if mean else each.sum()) + constant
 
-    for kind, stated in (("bernoulli", None), ("gaussian", sigma)):
-        found = vh.effective_beta(loss, likelihood=kind, sigma=stated, pixels=30, latent_dim=3)
+    for kind in (ob.Gaussian(sigma), "bernoulli"):
+        found = vh.effective_beta(loss, likelihood=kind, pixels=30, latent_dim=3)
         assert found == pytest.approx(beta, rel=1e-5, abs=1e-5)
-    kind = "bernoulli"
     message = refuses(lambda: vh.effective_beta(lambda *terms: -loss(*terms), likelihood=kind))
     assert "wrong" in message
 

@@ -26,6 +26,7 @@ from vae_helpers import (
     sample_quality,
     sharpness,
 )
+from vae_helpers.objectives import Gaussian
 
 
 def oracle(module):
@@ -215,7 +216,7 @@ class Linear:
 def test_log_likelihood_is_exact_where_q_is_the_posterior(generator):
     x = (0.5 + 0.2 * torch.randn(40, 784, generator=generator)).clamp(0, 1)
     exact = Linear().exact(x)
-    found = log_likelihood(Linear(), x, 3, likelihood="gaussian", sigma=0.2, generator=generator)
+    found = log_likelihood(Linear(), x, 3, likelihood=Gaussian(0.2), generator=generator)
     assert (found.k, found.images) == (3, 40)
     assert found.mean == pytest.approx(exact.mean().item(), abs=0.01)
     assert found.standard_error == pytest.approx(exact.std().item() / 40**0.5, rel=1e-3)
@@ -227,7 +228,7 @@ def test_log_likelihood_grows_towards_the_truth(generator):
     exact = Linear().exact(x).mean().item()
     wide = Linear(widen=9.0)
     few, many = (
-        log_likelihood(wide, x, k, likelihood="gaussian", sigma=0.2, generator=generator).mean
+        log_likelihood(wide, x, k, likelihood=Gaussian(0.2), generator=generator).mean
         for k in (1, 4_000)
     )
     assert few < exact - 1

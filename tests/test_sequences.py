@@ -246,8 +246,6 @@ def test_images_and_strings_are_not_taken_for_each_other(names, alphabet):
         )
     with pytest.raises(TypeError, match=r"Images must be float"):
         fit(names, alphabet.encode(WORDS), epochs=1)
-    with pytest.raises(ValueError, match="sigma"):
-        ob.NegativeELBO(likelihood="categorical", sigma=1.0)
 
 
 # --- the model ----------------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def test_beta_weights_the_kl_term(x):
 def test_an_autoencoder_and_a_gaussian_likelihood_are_trained_too(x):
     history = train(small(kind=Autoencoder), x, epochs=5, objective=ob.Reconstruction())
     assert history.train["loss"][-1] < 0.9 * history.train["loss"][0]
-    gaussian = ob.NegativeELBO(likelihood="gaussian", sigma=0.3)
+    gaussian = ob.NegativeELBO(likelihood=ob.Gaussian(0.3))
     model = small()
     history = train(model, x, epochs=5, objective=gaussian)
     assert history.train["loss"][-1] < history.train["loss"][0]

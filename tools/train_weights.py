@@ -235,7 +235,7 @@ def _goal(recipe: dict[str, Any]) -> Objective:
 
 
 @torch.no_grad()
-def measure(model: Pretrained, recipe: dict[str, Any], images: ImageSet) -> dict[str, Any]:
+def measure(model: Any, recipe: dict[str, Any], images: ImageSet) -> dict[str, Any]:
     """A classifier's accuracy; or each term in nats per image, and the entropy that no cross-entropy on these grey
     pixels can go below; nothing for a GAN, which has no likelihood."""
     if isinstance(model, Classifier | DenseClassifier):

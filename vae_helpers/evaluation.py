@@ -11,13 +11,14 @@ from torch import Tensor
 
 from .models import Classifier
 from .objectives import (
-    bernoulli_log_likelihood,
-    gaussian_log_likelihood,
+    Categorical,
+    Likelihood,
+    as_likelihood,
     importance_weighted_bound,
     kl_divergence,
     kl_terms,
 )
-from .validation import Likelihood, Model, check_likelihood, prepare_images, prepare_inputs
+from .validation import Model, prepare_images, prepare_inputs
 
 
 @torch.no_grad()
@@ -53,8 +54,7 @@ def kl_per_latent(model: Model, x: Tensor) -> Tensor:
 def effective_beta(
     loss: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor | float],
     *,
-    likelihood: Likelihood,
-    sigma: float | None = None,
+    likelihood: Likelihood | str,
     batch_size: int = 16,
     pixels: int = 784,
     latent_dim: int = 20,
@@ -64,8 +64,8 @@ def effective_beta(
     `loss(recon_x, x, mu, logvar)` is called on batches of random images, probabilities and posteriors of the given
     sizes: x and recon_x (B, pixels) in (0, 1), mu and logvar (B, D). It gives one number, in whatever units and with
     whatever sums and means. If it is a · (−log p(x|z)) + b · KL + c, with a > 0 and b, c the same for every batch, the
-    result is b / a: the β of Higgins et al. 2017, equation 4, for which training has the same optimum. `sigma`,
-    the standard deviation of a pixel, is part of the statement where the likelihood is 'gaussian'. A KL term that
+    result is b / a: the β of Higgins et al. 2017, equation 4, for which training has the same optimum. The
+    likelihood is 'bernoulli', or `objectives.Gaussian(sigma)` with the standard deviation of a pixel. A KL term that
     makes up less than a ten-thousandth of how the loss varies is not told from another term so small. Where the loss is
     a tensor, its gradients must be those of the same sum.
 
@@ -74,9 +74,9 @@ def effective_beta(
             reconstruction, or is not finite; a gradient of it is missing or another one; an unknown likelihood; a size
             below 1.
     """
-    check_likelihood(likelihood, sigma)
-    if likelihood == "categorical":
-        raise ValueError("effective_beta makes random images: choose 'bernoulli' or 'gaussian'.")
+    p = as_likelihood(likelihood)
+    if isinstance(p, Categorical):
+        raise ValueError("effective_beta makes random images: choose 'bernoulli' or `Gaussian`.")
     for name, size in (("batch_size", batch_size), ("pixels", pixels), ("latent_dim", latent_dim)):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}.")
@@ -100,12 +100,9 @@ def effective_beta(
             raise ValueError(
                 f"The loss must be one number for a batch; it has the shape {tuple(value.shape)}."
             )
-        if sigma is None:
-            log_likelihood = bernoulli_log_likelihood(recon_x, x)
-        else:
-            log_likelihood = gaussian_log_likelihood(recon_x, x, sigma)
+        recon = -p.log_prob(recon_x, x).sum()
         losses.append(value.reshape(()))
-        terms.append(torch.stack([-log_likelihood.sum(), kl_divergence(mu, logvar).sum()]))
+        terms.append(torch.stack([recon, kl_divergence(mu, logvar).sum()]))
     a, b = _weights_of_terms(torch.stack(losses).detach(), torch.stack(terms).detach())
     if isinstance(given, Tensor):
         _check_gradients(losses[-1], terms[-1] @ torch.tensor([a, b], dtype=torch.float64), leaves)
@@ -178,8 +175,7 @@ def log_likelihood(
     x: Tensor,
     k: int,
     *,
-    likelihood: Likelihood = "bernoulli",
-    sigma: float | None = None,
+    likelihood: Likelihood | str = "bernoulli",
     generator: torch.Generator | None = None,
 ) -> LogLikelihood:
     """Estimate log p(x) by importance sampling with `k` codes from q(z|x) for each image.
@@ -193,9 +189,7 @@ def log_likelihood(
     """
     if len(x) < 2:
         raise ValueError(f"A standard error over images needs at least two images, not {len(x)}.")
-    bound = importance_weighted_bound(
-        model, x, k, likelihood=likelihood, sigma=sigma, generator=generator
-    )
+    bound = importance_weighted_bound(model, x, k, likelihood=likelihood, generator=generator)
     found = bound.double()
     return LogLikelihood(
         found.mean().item(), (found.std() / math.sqrt(len(found))).item(), k, len(found)

@@ -63,10 +63,6 @@ class VAE(nn.Module):
         mu, logvar = self.encode(x)
         return self.decode(self.reparameterize(mu, logvar)), mu, logvar
 
-    def decode_logits(self, z: Tensor) -> Tensor:
-        """The decoder's output before its last layer, the sigmoid; shape (B, 784)."""
-        return cast(Tensor, self.fc_dec[:-1](z))
-
 
 class Autoencoder(nn.Module):
     """The network of a VAE without the distribution: each image has one code.
@@ -101,10 +97,6 @@ class Autoencoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images to their reconstructions: probabilities, shape (B, 784)."""
         return self.decode(self.encode(x))
-
-    def decode_logits(self, z: Tensor) -> Tensor:
-        """The decoder's output before its last layer, the sigmoid; shape (B, 784)."""
-        return cast(Tensor, self.fc_dec[:-1](z))
 
 
 class ConditionalVAE(nn.Module):
@@ -207,10 +199,6 @@ class GivenLabels(nn.Module):
         """Images to their reconstructions (probabilities, shape (B, 784)), mean and log-variance."""
         mu, logvar = self.encode(x)
         return self.decode(self.reparameterize(mu, logvar)), mu, logvar
-
-    def decode_logits(self, z: Tensor) -> Tensor:
-        """The decoder's output before the sigmoid; shape (B, 784)."""
-        return cast(Tensor, self.fc_dec[:-1](self._with_labels(z)))
 
 
 class GAN(nn.Module):

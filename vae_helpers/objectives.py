@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .validation import (
-    Likelihood,
     Model,
+    NaNError,
     check_gaussian,
-    check_likelihood,
     flat_pair,
     given_labels,
-    prepare,
     prepare_images,
+    prepare_symbols,
     vae_outputs,
 )
 
@@ -65,18 +65,13 @@ def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
         ValueError: the sizes differ, or `recon_x` leaves [0, 1].
     """
     recon_x, x = flat_pair(recon_x, x)
-    if recon_x.numel() and not (recon_x.min() >= 0 and recon_x.max() <= 1):
-        raise ValueError(
+    low, high = recon_x.detach().aminmax() if recon_x.numel() else (0, 1)
+    if not (low >= 0 and high <= 1):
+        kind = NaNError if recon_x.isnan().any() else ValueError
+        raise kind(
             "recon_x holds numbers outside [0, 1], or NaN, so they are no probabilities. Does decode end in a sigmoid?"
         )
     cross_entropy: Tensor = F.binary_cross_entropy(recon_x, x, reduction="none")
-    return -cross_entropy.sum(dim=1)
-
-
-def bernoulli_log_likelihood_from_logits(logits: Tensor, x: Tensor) -> Tensor:
-    """The same from the logits of the probabilities: Σ x·l − log(1 + exp l). Exact also for large logits."""
-    logits, x = flat_pair(logits, x)
-    cross_entropy: Tensor = F.binary_cross_entropy_with_logits(logits, x, reduction="none")
     return -cross_entropy.sum(dim=1)
 
 
@@ -88,10 +83,7 @@ def gaussian_log_likelihood(recon_x: Tensor, x: Tensor, sigma: float) -> Tensor:
     Raises:
         ValueError: the sizes differ, or `sigma` is not a positive finite number.
     """
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(
-            f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}."
-        )
+    _check_sigma(sigma)
     recon_x, x = flat_pair(recon_x, x)
     squared = (x - recon_x).square().sum(dim=1)
     return -squared / (2 * sigma**2) - x.shape[1] * (math.log(sigma) + LOG_2PI / 2)
@@ -124,23 +116,143 @@ def loss_function(recon_x: Tensor, x: Tensor, mu: Tensor, logvar: Tensor) -> Ten
     return -bernoulli_log_likelihood(recon_x, x).sum() + kl_divergence(mu, logvar).sum()
 
 
+# --- p(x|z) as a value ----------------------------------------------------------------------------
+
+
+class Likelihood(Protocol):
+    """What p(x|z) is: how its data are checked, what the decoder gives for a code, and log p(x|z) of that."""
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check the data and give it the shape that the model takes."""
+        ...
+
+    def decode(self, model: Model, z: Tensor, x: Tensor) -> Tensor:
+        """What the model's decoder gives for the codes z of x: the first output of `forward`."""
+        ...
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """log p(x|z) in nats per image or string, shape (B,), from what the decoder gave."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Each pixel is 1 with the probability that the decoder gives, and else 0. On grey images: a cross-entropy."""
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check images; give them the shape (N, 784)."""
+        return prepare_images(x)
+
+    def decode(self, model: Model, z: Tensor, x: Tensor) -> Tensor:
+        """Probabilities, shape (B, 784)."""
+        return _decoded(model, z, x)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """As `bernoulli_log_likelihood`."""
+        return bernoulli_log_likelihood(output, x)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Each pixel is normal, with the mean that the decoder gives and the standard deviation `sigma`, the same for all.
+
+    Raises:
+        ValueError: `sigma` is not a positive finite number.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        _check_sigma(self.sigma)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check images; give them the shape (N, 784)."""
+        return prepare_images(x)
+
+    def decode(self, model: Model, z: Tensor, x: Tensor) -> Tensor:
+        """Means, shape (B, 784)."""
+        return _decoded(model, z, x)
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """As `gaussian_log_likelihood`."""
+        return gaussian_log_likelihood(output, x, self.sigma)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Each symbol of a string is one of S, given those before it: for a `sequences.SequenceVAE`."""
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check strings."""
+        return prepare_symbols(x)
+
+    def decode(self, model: Any, z: Tensor, x: Tensor) -> Tensor:
+        """The logits of each symbol of x, shape (B, T, S)."""
+        logits: Tensor = model.decode_logits(z, x)
+        return logits
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """As `categorical_log_likelihood`."""
+        return categorical_log_likelihood(output, x)
+
+
+def as_likelihood(likelihood: Likelihood | str) -> Likelihood:
+    """The likelihood itself, or that of a short name: 'bernoulli' or 'categorical'.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if not isinstance(likelihood, str):
+        return likelihood
+    if likelihood == "gaussian":
+        raise ValueError(
+            "A Gaussian likelihood needs sigma, the standard deviation of a pixel: "
+            "`objectives.Gaussian(sigma)` in place of 'gaussian'."
+        )
+    named: dict[str, Likelihood] = {"bernoulli": Bernoulli(), "categorical": Categorical()}
+    if likelihood not in named:
+        raise ValueError(
+            f"There is no likelihood {likelihood!r}: choose 'bernoulli', 'categorical' or `objectives.Gaussian(sigma)`."
+        )
+    return named[likelihood]
+
+
+def _check_sigma(sigma: float) -> None:
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ValueError(
+            f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}."
+        )
+
+
+def _decoded(model: Model, z: Tensor, x: Tensor) -> Tensor:
+    recon_x: Tensor = model.decode(z)
+    if recon_x.shape[0] != len(z) or recon_x.numel() != x.numel():
+        raise ValueError(
+            f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]})."
+        )
+    return recon_x
+
+
+# --- bounds on log p(x) ---------------------------------------------------------------------------
+
+
 def elbo(
     model: Model,
     x: Tensor,
     *,
-    likelihood: Likelihood = "bernoulli",
-    sigma: float | None = None,
+    likelihood: Likelihood | str = "bernoulli",
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """The evidence lower bound E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)), in nats per image, shape (B,).
 
     One code is drawn for each image; the KL divergence is exact (Kingma and Welling 2014, equation 7).
-    `sigma` states the pixels' standard deviation where `likelihood` is 'gaussian'; 'categorical' is for strings.
+    `likelihood` is p(x|z): `Gaussian(sigma)`, or 'bernoulli', or 'categorical' for strings.
     """
-    x = prepare(x, likelihood)
+    p = as_likelihood(likelihood)
+    x = p.prepare(x)
     mu, logvar = _encode(model, x)
     z = mu + torch.exp(0.5 * logvar) * _noise(mu, 1, generator)[0]
-    return _log_likelihood(model, z, x, likelihood, sigma) - kl_divergence(mu, logvar)
+    return p.log_prob(p.decode(model, z, x), x) - kl_divergence(mu, logvar)
 
 
 def importance_weighted_bound(
@@ -148,8 +260,7 @@ def importance_weighted_bound(
     x: Tensor,
     k: int,
     *,
-    likelihood: Likelihood = "bernoulli",
-    sigma: float | None = None,
+    likelihood: Likelihood | str = "bernoulli",
     generator: torch.Generator | None = None,
     max_rows: int = 2_000,
 ) -> Tensor:
@@ -165,7 +276,8 @@ def importance_weighted_bound(
         raise ValueError(
             f"k, the number of codes drawn for each image, must be a whole number of at least 1, not {k}."
         )
-    x = prepare(x, likelihood)
+    p = as_likelihood(likelihood)
+    x = p.prepare(x)
     mu, logvar = _encode(model, x)
     std = torch.exp(0.5 * logvar)
     batch, pieces = len(x), []
@@ -174,9 +286,8 @@ def importance_weighted_bound(
         count = min(step, k - start)
         eps = _noise(mu, count, generator)
         z = mu + std * eps
-        log_p_x = _log_likelihood(
-            model, z.flatten(0, 1), x.repeat(count, 1), likelihood, sigma
-        ).reshape(count, batch)
+        many = x.repeat(count, 1)
+        log_p_x = p.log_prob(p.decode(model, z.flatten(0, 1), many), many).reshape(count, batch)
         log_ratio = -0.5 * (z.square() - eps.square() - logvar).sum(dim=2)  # log p(z) − log q(z|x)
         pieces.append(torch.logsumexp(log_p_x + log_ratio, dim=0))
     return torch.logsumexp(torch.stack(pieces), dim=0) - math.log(k)
@@ -214,8 +325,7 @@ class NegativeELBO:
         self,
         beta: float = 1.0,
         *,
-        likelihood: Likelihood = "bernoulli",
-        sigma: float | None = None,
+        likelihood: Likelihood | str = "bernoulli",
         free_bits: float = 0.0,
         warm_up: float = 0.0,
     ) -> None:
@@ -227,8 +337,7 @@ class NegativeELBO:
         for what, value in meaning.items():
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{what} must be finite and not negative, not {value}.")
-        check_likelihood(likelihood, sigma)
-        self.beta, self.likelihood, self.sigma = beta, likelihood, sigma
+        self.beta, self.likelihood = beta, as_likelihood(likelihood)
         self.free_bits, self.warm_up = free_bits, warm_up
         self._weight = beta if warm_up == 0 else 0.0
 
@@ -238,27 +347,14 @@ class NegativeELBO:
 
     def prepare(self, x: Tensor) -> Tensor:
         """Check the images and give them the shape (N, 784); or check the strings."""
-        return prepare(x, self.likelihood)
+        return self.likelihood.prepare(x)
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss, recon and kl of a batch, each summed over its images."""
-        training = getattr(model, "training", False)
-        model = given_labels(model, labels)
-        if self.likelihood == "categorical" or (
-            self.likelihood == "bernoulli" and _decodes_from_logits(model)
-        ):
-            mu, logvar = _encode(model, x)
-            z = model.reparameterize(mu, logvar)
-            recon = -_log_likelihood(model, z, x, self.likelihood, None).sum()
-        else:
-            recon_x, mu, logvar = vae_outputs(model, x)
-            if self.likelihood == "bernoulli":
-                recon = -bernoulli_log_likelihood(recon_x, x).sum()
-            else:
-                assert self.sigma is not None
-                recon = -gaussian_log_likelihood(recon_x, x, self.sigma).sum()
+        output, mu, logvar = vae_outputs(given_labels(model, labels), x)
+        recon = -self.likelihood.log_prob(output, x).sum()
         kl = kl_divergence(mu, logvar).sum()
-        if not training:
+        if not getattr(model, "training", False):
             return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
         paid = kl
         if self.free_bits:
@@ -277,18 +373,12 @@ class Reconstruction:
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         """loss of a batch, summed over its images."""
         model = given_labels(model, labels)
-        if _decodes_from_logits(model):
-            loss = -bernoulli_log_likelihood_from_logits(
-                model.decode_logits(model.encode(x)), x
-            ).sum()
-        else:
-            recon_x = model(x)
-            if not isinstance(recon_x, Tensor) or recon_x.shape[0] != len(x):
-                raise ValueError(
-                    "An autoencoder's forward(x) must return recon_x, one row for each image."
-                )
-            loss = -bernoulli_log_likelihood(recon_x, x).sum()
-        return {"loss": loss}
+        recon_x = model(x)
+        if not isinstance(recon_x, Tensor) or recon_x.shape[0] != len(x):
+            raise ValueError(
+                "An autoencoder's forward(x) must return recon_x, one row for each image."
+            )
+        return {"loss": -bernoulli_log_likelihood(recon_x, x).sum()}
 
 
 class LossFunction:
@@ -316,9 +406,6 @@ class LossFunction:
         return {"loss": loss.reshape(())}
 
 
-# --- calling a model, with or without logits ------------------------------------------------------
-
-
 def _encode(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
     model = given_labels(model, None)
     outputs = model.encode(x)
@@ -327,39 +414,6 @@ def _encode(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
     mu, logvar = outputs
     check_gaussian(mu, logvar, len(x))
     return mu, logvar
-
-
-def _decodes_from_logits(model: Model) -> bool:
-    """Whether the model is one of ours, so that `decode` is the sigmoid of `decode_logits`.
-
-    A `decode` or `forward` of a learner's own, in a subclass or on the instance, is what must run; so is a
-    decoder that does not end in a sigmoid.
-    """
-    ours = f"{__package__}.models"
-    methods = [getattr(model, name, None) for name in ("decode", "decode_logits", "forward")]
-    if not all(getattr(method, "__module__", None) == ours for method in methods):
-        return False
-    decoder = getattr(model, "fc_dec", None)
-    return isinstance(decoder, nn.Sequential) and isinstance(decoder[-1], nn.Sigmoid)
-
-
-def _log_likelihood(
-    model: Model, z: Tensor, x: Tensor, likelihood: Likelihood, sigma: float | None
-) -> Tensor:
-    check_likelihood(likelihood, sigma)
-    if likelihood == "categorical":
-        return categorical_log_likelihood(model.decode_logits(z, x), x)
-    if likelihood == "bernoulli" and _decodes_from_logits(model):
-        return bernoulli_log_likelihood_from_logits(model.decode_logits(z), x)
-    recon_x = model.decode(z)
-    if recon_x.shape[0] != len(z) or recon_x.numel() != x.numel():
-        raise ValueError(
-            f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]})."
-        )
-    if likelihood == "bernoulli":
-        return bernoulli_log_likelihood(recon_x, x)
-    assert sigma is not None
-    return gaussian_log_likelihood(recon_x, x, sigma)
 
 
 def _noise(like: Tensor, count: int, generator: torch.Generator | None) -> Tensor:

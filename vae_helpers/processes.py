@@ -2,6 +2,9 @@
 
 Every process holds the whole model and all images. In each step it takes its share of the batch; the gradients are
 added up, so that all processes take the same step, which is that of one process with the whole batch.
+
+`DistributedDataParallel` would do it too, but it takes the mean over processes, whose shares are of different sizes
+here, and it waits for every process in each backward pass, where the last batch may leave one without an image.
 """
 
 from __future__ import annotations

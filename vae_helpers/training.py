@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from .training_runs import (
     random_numbers,
 )
 from .training_settings import as_objective, check_settings, choose_device, prepare_data
+from .validation import Model, NaNError
 
 
 def fit(
@@ -166,9 +168,10 @@ def _terms(
 ) -> dict[str, Tensor]:
     """The objective's terms on one batch; an error where they are not finite, before they spoil the weights."""
     try:
-        terms = criterion(model, x, labels)
+        terms = criterion(cast(Model, model), x, labels)
     except (RuntimeError, ValueError) as error:
-        if all(p.isfinite().all() for p in model.parameters()):
+        finite = all(p.isfinite().all() for p in model.parameters())
+        if finite and not isinstance(error, NaNError):  # the rehearsal saw none
             raise
         raise not_finite(float("nan"), epoch, batch) from error
     # On a GPU the look would wait for it: there it is taken once an epoch.
@@ -197,7 +200,7 @@ def _measure(
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
             of_rows = labels[rows] if labels is not None else None
-            for name, value in criterion(model, x[rows], of_rows).items():
+            for name, value in criterion(cast(Model, model), x[rows], of_rows).items():
                 sums[name] = sums.get(name, 0.0) + value.item()
     return {name: value / len(x) for name, value in sums.items()}
 

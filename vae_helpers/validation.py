@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-Likelihood = Literal["bernoulli", "gaussian", "categorical"]
-# Any module with encode, decode and forward, a learner's own included; the type nn.Module knows no such methods.
-Model = Any
+
+class Model(Protocol):
+    """What the helpers ask of a model: these methods, whoever wrote it. Mostly it is a torch.nn.Module."""
+
+    def encode(self, x: Tensor) -> Any:
+        """The mean and the log-variance of q(z|x), both of shape (B, D); an autoencoder's gives codes."""
+        ...
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Codes, shape (B, D), to images, shape (B, 784), or to strings, shape (B, T)."""
+        ...
+
+    def __call__(self, x: Tensor) -> Any:
+        """What `decode` makes of a code of x (for strings: the logits), and what `encode` gave."""
+        ...
+
+
+class NaNError(ValueError):
+    """There is NaN where a model must give numbers."""
 
 
 def prepare_images(x: Any) -> Tensor:
@@ -75,7 +91,8 @@ def given_labels(model: Model, labels: Tensor | None) -> Model:
     Raises:
         ValueError: a conditional model without labels, or labels for another model.
     """
-    conditional = callable(getattr(model, "given", None))
+    given: Any = getattr(model, "given", None)
+    conditional = callable(given)
     if conditional and labels is None:
         raise ValueError(
             f"{type(model).__name__} needs a label for each image: pass `labels`, or take model.given(label)."
@@ -84,11 +101,12 @@ def given_labels(model: Model, labels: Tensor | None) -> Model:
         raise ValueError(
             f"{type(model).__name__} takes no labels: leave them out, or use a ConditionalVAE."
         )
-    return model.given(labels) if conditional else model
+    fixed: Model = given(labels) if conditional else model
+    return fixed
 
 
 def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Run `model(x)` and check that it gives (recon_x, mu, logvar) of matching shapes.
+    """Run `model(x)` and check that it gives (recon_x, mu, logvar) of matching shapes; for strings, logits first.
 
     Raises:
         ValueError: another number of outputs, or wrong shapes.
@@ -105,7 +123,8 @@ def vae_outputs(model: Model, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         )
     recon_x, mu, logvar = outputs
     check_gaussian(mu, logvar, len(x))
-    if recon_x.shape[0] != len(x) or recon_x.numel() != x.numel():
+    of_images = x.is_floating_point()
+    if of_images and (recon_x.shape[0] != len(x) or recon_x.numel() != x.numel()):
         raise ValueError(
             f"recon_x has the shape {tuple(recon_x.shape)} for images of shape {tuple(x.shape)}: "
             "decode must give one number for each pixel."
@@ -131,20 +150,3 @@ def flat_pair(recon_x: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
             f"{tuple(recon_x.shape)} against {tuple(x.shape)}."
         )
     return recon_x.flatten(1), x.flatten(1)
-
-
-def check_likelihood(likelihood: str, sigma: float | None) -> None:
-    """Raise a ValueError unless the likelihood is a known one, and `sigma` given where it belongs."""
-    if likelihood not in ("bernoulli", "gaussian", "categorical"):
-        raise ValueError(
-            f"There is no likelihood {likelihood!r}: choose 'bernoulli', 'gaussian' or 'categorical'."
-        )
-    if likelihood == "gaussian" and sigma is None:
-        raise ValueError("A Gaussian likelihood needs `sigma`, the standard deviation of a pixel.")
-    if likelihood != "gaussian" and sigma is not None:
-        raise ValueError(f"`sigma` belongs to the Gaussian likelihood; {likelihood!r} has none.")
-
-
-def prepare(x: Any, likelihood: Likelihood) -> Tensor:
-    """Check what a likelihood is of: strings if it is categorical, and images otherwise."""
-    return prepare_symbols(x) if likelihood == "categorical" else prepare_images(x)

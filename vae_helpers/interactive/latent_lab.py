@@ -104,7 +104,7 @@ with fc1, fc_z and fc_dec. Use LatentSliders: it takes any model with encode and
 
 
 @torch.no_grad()
-def _compare(model: Model, network: dict[str, Any], weights: Tensor) -> None:
+def _compare(model: Any, network: dict[str, Any], weights: Tensor) -> None:
     """A TypeError if the layers do not compute what encode and decode do."""
     was_training = model.training
     model.eval()
@@ -247,7 +247,7 @@ def _classifier(classifier: nn.Module, packer: _Packer) -> list[Layer]:
 
 @torch.no_grad()
 def _map(
-    models: list[Model], networks: dict[str, Any], images: ImageSet, spec: dict[str, Any]
+    models: list[Any], networks: dict[str, Any], images: ImageSet, spec: dict[str, Any]
 ) -> tuple[bytes, bytes]:
     """The codes of test images, for each model, and a few of the images themselves."""
     step = max(1, len(images.test_x) // MOST_CODES)

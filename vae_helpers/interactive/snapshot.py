@@ -30,10 +30,10 @@ class Snapshot:
             )
         self.model = model
         with model_lock(model):
-            self.copy: Model = copy.deepcopy(model, _attached_tensors(model)).eval()
+            self.copy: Any = copy.deepcopy(model, _attached_tensors(model)).eval()
         self._theirs = [*model.parameters(), *model.buffers()]
         self._ours = [*self.copy.parameters(), *self.copy.buffers()]
-        whole: Model = model  # nn.Module names no such attributes
+        whole: Any = model  # nn.Module names no such attributes
         self.classes: int | None = whole.classes if "given" in needed else None
         self.latent_dim = self._count_latents() if "encode" in needed else int(whole.latent_dim)
 
@@ -66,7 +66,7 @@ class Snapshot:
             return images.reshape(len(z), PIXELS).cpu()
 
 
-def _attached_tensors(model: Model) -> dict[int, Any]:
+def _attached_tensors(model: nn.Module) -> dict[int, Any]:
     """A memo for deepcopy: results that a learner keeps on the model (self.mu = mu) cannot be copied otherwise."""
     memo: dict[int, Any] = {}
     for module in model.modules():
