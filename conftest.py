@@ -5,6 +5,10 @@ from importlib.util import find_spec
 
 # On a machine that does other things too, threads that spin while they wait can slow training tenfold.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Tests that run beside each other share the cores.
+beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if beside > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
 
 # Lesson 10 needs the extra 'molecules'; where it is not installed, that lesson is left out of the tests.
 collect_ignore = (
