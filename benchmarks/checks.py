@@ -55,7 +55,8 @@ def main() -> None:
     given = parser.parse_args()
     seeds = given.seeds
     rounds = [(dtype, seed) for dtype in (torch.float32, torch.float64) for seed in range(seeds)]
-    named, accepted, slips = 0, 0, []
+    named, accepted = 0, 0
+    slips: list[str] = []
     with ProcessPoolExecutor(given.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for (dtype, seed), found in zip(rounds, pool.map(zoo, rounds), strict=True):
             named, accepted, slips = named + found[0], accepted + found[1], slips + found[2]
