@@ -59,8 +59,8 @@ def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
 
     Σ x log x̂ + (1 − x) log(1 − x̂): Kingma and Welling 2014, appendix C.1. On grey pixels this is a
     cross-entropy and no longer the logarithm of a probability. Shapes (B, …), both the same number of
-    pixels. No logarithm is below that of the dtype's smallest normal number: −87 for float32. (On a processor,
-    `torch.nn.functional.binary_cross_entropy` gives the same, and takes twice as long.)
+    pixels. No logarithm is below that of the dtype's smallest normal number: −87 for float32.
+    (`torch.nn.functional.binary_cross_entropy` ends at −100, and is the same everywhere else.)
 
     Raises:
         ValueError: the sizes differ, or `recon_x` leaves [0, 1].
@@ -137,17 +137,26 @@ class Likelihood(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Bernoulli:
-    """Each pixel is 1 with the probability that the decoder gives, and else 0. On grey images: a cross-entropy."""
+class _OfImages:
+    """What the two likelihoods of images share."""
 
     def prepare(self, x: Tensor) -> Tensor:
         """Check images; give them the shape (N, 784)."""
         return prepare_images(x)
 
     def decode(self, model: Model, z: Tensor, x: Tensor) -> Tensor:
-        """Probabilities, shape (B, 784)."""
-        return _decoded(model, z, x)
+        """Probabilities or means of the pixels, shape (B, 784)."""
+        recon_x = model.decode(z)
+        if recon_x.shape[0] != len(z) or recon_x.numel() != x.numel():
+            raise ValueError(
+                f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]})."
+            )
+        return recon_x
+
+
+@dataclass(frozen=True)
+class Bernoulli(_OfImages):
+    """Each pixel is 1 with the probability that the decoder gives, and else 0. On grey images: a cross-entropy."""
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """As `bernoulli_log_likelihood`."""
@@ -155,7 +164,7 @@ class Bernoulli:
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(_OfImages):
     """Each pixel is normal, with the mean that the decoder gives and the standard deviation `sigma`, the same for all.
 
     Raises:
@@ -166,14 +175,6 @@ class Gaussian:
 
     def __post_init__(self) -> None:
         _check_sigma(self.sigma)
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """Check images; give them the shape (N, 784)."""
-        return prepare_images(x)
-
-    def decode(self, model: Model, z: Tensor, x: Tensor) -> Tensor:
-        """Means, shape (B, 784)."""
-        return _decoded(model, z, x)
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """As `gaussian_log_likelihood`."""
@@ -224,15 +225,6 @@ def _check_sigma(sigma: float) -> None:
         raise ValueError(
             f"sigma, the standard deviation of a pixel, must be positive and finite, not {sigma}."
         )
-
-
-def _decoded(model: Model, z: Tensor, x: Tensor) -> Tensor:
-    recon_x: Tensor = model.decode(z)
-    if recon_x.shape[0] != len(z) or recon_x.numel() != x.numel():
-        raise ValueError(
-            f"decode(z) gave the shape {tuple(recon_x.shape)}; it must be ({len(z)}, {x.shape[1]})."
-        )
-    return recon_x
 
 
 # --- bounds on log p(x) ---------------------------------------------------------------------------
