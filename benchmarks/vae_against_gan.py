@@ -1,12 +1,15 @@
-"""VAEs, GANs and autoencoders with a mixture: stability, samples, codes, likelihood, over learning rates and seeds.
+"""VAEs, GANs and autoencoders, with and without a fitted prior: stability, samples, codes, likelihood, over learning
+rates and seeds.
 
     python benchmarks/vae_against_gan.py FOLDER [--share 1/2]
 
 Each run trains on the 10,000 embedded digits, on one thread, until its budget of processor seconds is spent; about as
-many weights for each family. Each run's figures go into FOLDER as they are ready, and a run that is there is not made
-again: so the benchmark can be stopped and goes on where it was. `--share 1/2` makes every second run, for two
-processes. Once all runs are there, they are written to results/vae_against_gan.json: all of them, the failed ones
-too.
+many weights for each family. A contestant is a family and where its codes come from: the prior N(0, I), or a density
+fitted to the codes of the training images (for a VAE, to their means μ), one Gaussian or a mixture of ten. Where one is
+fitted, the training ends two seconds earlier. Each run's figures go into FOLDER as they are ready, and a run that is
+there is not made again: so the benchmark can be stopped and goes on where it was. `--share 1/2` makes every second
+run, for two processes. Once all runs are there, they are written to results/vae_against_gan.json: all of them, the
+failed ones too.
 
 A run has FAILED if its loss stopped being finite, if its samples are further from the test images in LeNet-FID than
 those of one Gaussian fitted to the pixels, or if they show fewer than 5 classes, effectively.
@@ -39,12 +42,13 @@ from vae_helpers.evaluation import (
 from vae_helpers.gan_training import fit_gan
 from vae_helpers.latents import interpolate
 from vae_helpers.models import GAN, VAE, Autoencoder, Classifier
-from vae_helpers.objectives import Bernoulli, Gaussian, NegativeELBO, Objective, Reconstruction
+from vae_helpers.objectives import Bernoulli, Gaussian, NegativeELBO, Reconstruction
 from vae_helpers.pretrained import load_pretrained
 from vae_helpers.training import fit
 from vae_helpers.training_runs import History
 
 BUDGET = 45.0  # processor seconds of training
+RESERVE = 2.0  # of them, for fitting a density to the codes
 LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 SEEDS = range(5)
 SIGMAS = (1.0, 0.3, 0.1)  # of the Gaussian likelihood, at the learning rate 1e-3
@@ -53,7 +57,7 @@ SAMPLES, COMPONENTS, K, LIKELIHOOD_IMAGES = 2_000, 10, 200, 1_000
 
 @dataclass(frozen=True)
 class Run:
-    """One row of the benchmark. `sigma` is that of a Gaussian likelihood; None means Bernoulli."""
+    """One training. `sigma` is that of a Gaussian likelihood; None means Bernoulli."""
 
     family: str
     lr: float
@@ -71,16 +75,17 @@ def runs() -> list[Run]:
     """Every run, seed by seed, so that an early look shows all families."""
     found = []
     for seed in SEEDS:
-        found += [Run(f, lr, seed) for lr in LEARNING_RATES for f in ("VAE", "GAN", "AE + mixture")]
+        found += [Run(f, lr, seed) for lr in LEARNING_RATES for f in ("VAE", "GAN", "AE")]
         found += [Run("VAE", 1e-3, seed, sigma) for sigma in SIGMAS]
     return found
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """How a trained model makes images: how codes are decoded, where they come from, how they are joined."""
+    """How a contestant makes images: its model, where codes come from, how they are joined."""
 
-    decode: Callable[[Tensor], Tensor]
+    contestant: str
+    model: Any
     draw: Callable[[int], Tensor]
     spherical: bool
 
@@ -90,19 +95,25 @@ def prior(count: int) -> Tensor:
     return torch.randn(count, 20)
 
 
-def _until(budget: float) -> Callable[[History], None]:
-    """A progress callback that presses the stop button once the processor seconds are spent."""
-    end = time.process_time() + budget
+def _until(budget: float, keep: Callable[[], None] | None = None) -> Callable[[History], None]:
+    """A progress callback that presses the stop button once the processor seconds are spent; `keep` is called
+    RESERVE seconds before."""
+    start, kept = time.process_time(), False
 
     def progress(_: History) -> None:
-        if time.process_time() >= end:
+        nonlocal kept
+        spent = time.process_time() - start
+        if keep and not kept and spent >= budget - RESERVE:
+            kept = True
+            keep()
+        if spent >= budget:
             raise KeyboardInterrupt
 
     return progress
 
 
-def train(run: Run, digits: ImageSet) -> tuple[Any, Sampler, History]:
-    """Train the run's model within its budget."""
+def train(run: Run, digits: ImageSet) -> tuple[list[Sampler], History]:
+    """Train the run's model within its budget; every contestant that it gives."""
     torch.manual_seed(run.seed)
     settings: dict[str, Any] = {
         "epochs": 100_000,
@@ -112,43 +123,63 @@ def train(run: Run, digits: ImageSet) -> tuple[Any, Sampler, History]:
     if run.family == "GAN":
         gan = GAN()
         history = fit_gan(gan, digits.train_x, progress=_until(BUDGET), **settings)
-        gan.eval()
-        return gan, Sampler(gan.decode, prior, True), history
-    model = VAE() if run.family == "VAE" else Autoencoder()
-    goal: Objective = Reconstruction()
-    if run.family == "VAE":
-        goal = NegativeELBO(likelihood=Bernoulli() if run.sigma is None else Gaussian(run.sigma))
-    reserve = 2.0 if run.family == "AE + mixture" else 0.0  # for fitting the mixture
-    history = fit(
-        model, digits.train_x, objective=goal, progress=_until(BUDGET - reserve), **settings
-    )
-    if isinstance(model, VAE):
-        return model, Sampler(model.decode, prior, True), history
-    with torch.no_grad():
-        codes = model.encode(digits.train_x).double().numpy()
-    mixture = GaussianMixture(COMPONENTS, random_state=run.seed, reg_covar=1e-4).fit(codes)
+        return [Sampler("GAN", gan.eval(), prior, True)], history
+    if run.family == "AE":
+        model = Autoencoder()
+        settings |= {"objective": Reconstruction(), "progress": _until(BUDGET - RESERVE)}
+        history = fit(model, digits.train_x, **settings)
+        fitted = [
+            Sampler(f"AE + {name}", model, fit_codes(model, digits, run.seed, components), False)
+            for name, components in (("Gaussian", 1), ("mixture", COMPONENTS))
+        ]
+        return fitted, history
+    vae, earlier = VAE(), VAE()
+    goal = NegativeELBO(likelihood=Bernoulli() if run.sigma is None else Gaussian(run.sigma))
+    settings |= {
+        "objective": goal,
+        "progress": _until(BUDGET, lambda: (earlier.load_state_dict(vae.state_dict()), None)[1]),
+    }
+    history = fit(vae, digits.train_x, **settings)
+    found = [Sampler("VAE", vae, prior, True)]
+    if run.sigma is None:
+        draw = fit_codes(earlier, digits, run.seed, COMPONENTS)
+        found.append(Sampler("VAE + mixture", earlier, draw, False))
+    return found, history
+
+
+def fit_codes(model: Any, digits: ImageSet, seed: int, components: int) -> Callable[[int], Tensor]:
+    """A mixture of Gaussians fitted to the codes of the training images; what draws from it."""
+    mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4)
+    mixture.fit(codes_of(model, digits.train_x).double().numpy())
 
     def draw(count: int) -> Tensor:
         found = torch.from_numpy(mixture.sample(count)[0]).float()
         return found[torch.randperm(count)]  # sample() returns them component by component
 
-    return model, Sampler(model.decode, draw, False), history
+    return draw
 
 
 @torch.no_grad()
-def measure(
-    run: Run, model: Any, sampler: Sampler, digits: ImageSet, classifier: Classifier
-) -> dict[str, Any]:
-    """All figures of a trained model. What a family does not have is None."""
+def codes_of(model: Any, x: Tensor) -> Tensor:
+    """An autoencoder's codes, or a VAE's means."""
+    codes = model.encode(x)
+    only: Tensor = codes[0] if isinstance(codes, tuple) else codes
+    return only
+
+
+@torch.no_grad()
+def measure(run: Run, sampler: Sampler, digits: ImageSet, classifier: Classifier) -> dict[str, Any]:
+    """All figures of a contestant. What it does not have is None."""
+    model, plain_vae = sampler.model, sampler.contestant == "VAE"
     z = sampler.draw(2 * SAMPLES)
-    images = sampler.decode(z)
+    images = model.decode(z)
     found: dict[str, Any] = {
         "samples": sample_quality(images[:SAMPLES], digits.test_x, digits.train_x, classifier),
         "with_noise": None,
         "code_accuracy": None,
         "log_likelihood": None,
     }
-    if run.family == "VAE":
+    if plain_vae:
         drawn = (
             torch.bernoulli(images)
             if run.sigma is None
@@ -165,12 +196,11 @@ def measure(
     }
     found["paths"] = _paths(sampler, z[:400], classifier)
     if run.family != "GAN":
-        codes = [model.encode(x) for x in (digits.train_x, digits.test_x)]
-        train_codes, test_codes = (c[0] if isinstance(c, tuple) else c for c in codes)
+        train_codes, test_codes = (codes_of(model, x) for x in (digits.train_x, digits.test_x))
         found["code_accuracy"] = knn_accuracy(
             train_codes, digits.train_y, test_codes, digits.test_y
         )
-    if run.family == "VAE" and run.sigma is None:
+    if plain_vae and run.sigma is None:
         generator = torch.Generator().manual_seed(0)
         binary = torch.bernoulli(digits.test_x[:LIKELIHOOD_IMAGES], generator=generator)
         estimate = log_likelihood(model, binary, K, generator=generator)
@@ -183,7 +213,7 @@ def _paths(sampler: Sampler, z: Tensor, classifier: Classifier) -> dict[str, flo
     changes, middle, ends = [], [], []
     for a, b in zip(z[::2], z[1::2], strict=True):
         path = interpolate(a, b, 21, spherical=sampler.spherical)
-        confidence, classes = classifier(sampler.decode(path)).softmax(dim=1).max(dim=1)
+        confidence, classes = classifier(sampler.model.decode(path)).softmax(dim=1).max(dim=1)
         changes.append((classes[1:] != classes[:-1]).sum().item())
         middle.append(confidence[5:16].mean().item())
         ends.append(confidence[[0, -1]].mean().item())
@@ -216,35 +246,40 @@ def failed(figures: dict[str, Any], floor: float) -> bool:
     return bool(figures["samples"]["lenet_fid"] > floor or figures["samples"]["classes"] < 5)
 
 
-def make(run: Run, digits: ImageSet, classifier: Classifier) -> dict[str, Any]:
+def make(run: Run, digits: ImageSet, classifier: Classifier) -> list[dict[str, Any]]:
     """Train and measure; a loss that stopped being finite is a result too."""
     start = time.process_time()
     row: dict[str, Any] = asdict(run) | {"error": None}
     try:
-        model, sampler, history = train(run, digits)
+        samplers, history = train(run, digits)
     except ValueError as error:  # what `fit` and `fit_gan` raise where the loss stops being finite
-        return row | {"error": str(error), "seconds": round(time.process_time() - start, 1)}
+        row |= {"error": str(error), "seconds": round(time.process_time() - start, 1)}
+        return [row | {"contestant": run.family}]
     row["seconds"] = round(time.process_time() - start, 1)
     row["epochs"] = history.finished
     row["loss"] = {name: values[-1] for name, values in history.train.items()}
-    return row | measure(run, model, sampler, digits, classifier)
+    return [
+        row | {"contestant": one.contestant} | measure(run, one, digits, classifier)
+        for one in samplers
+    ]
 
 
 def collect(folder: Path, digits: ImageSet, classifier: Classifier) -> None:
     """Write the result, once every run is there."""
-    rows = [json.loads((folder / f"{run.name}.json").read_text("utf-8")) for run in runs()]
+    texts = [(folder / f"{run.name}.json").read_text("utf-8") for run in runs()]
+    rows = [row for text in texts for row in json.loads(text)]
     known = references(digits, classifier)
     floor = known["one Gaussian on pixels"]["lenet_fid"]
     for row in rows:
         row["failed"] = failed(row, floor)
-    weights = {"VAE": VAE(), "GAN": GAN(), "AE + mixture": Autoencoder()}
+    weights = {"VAE": VAE(), "GAN": GAN(), "AE": Autoencoder()}
     sizes = {name: sum(p.numel() for p in model.parameters()) for name, model in weights.items()}
-    sizes["AE + mixture"] += COMPONENTS * (1 + 20 + 20 * 21 // 2)
+    sizes["mixture"] = COMPONENTS * (1 + 20 + 20 * 21 // 2)
     settings = {
         "data": "the 10,000 embedded MNIST training images, grey; tested on the 2,000 embedded test images",
         "budget": f"{BUDGET:g} processor seconds a run, one thread",
         "weights": sizes,
-        "batch_size": {"VAE": 128, "GAN": 64, "AE + mixture": 128},
+        "batch_size": {"VAE": 128, "GAN": 64, "AE": 128},
         "latent_dim": 20,
         "samples": SAMPLES,
         "mixture_components": COMPONENTS,
@@ -257,9 +292,7 @@ def collect(folder: Path, digits: ImageSet, classifier: Classifier) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Compare VAEs, GANs and autoencoders with a mixture."
-    )
+    parser = argparse.ArgumentParser(description="Compare VAEs, GANs and autoencoders.")
     parser.add_argument("folder", type=Path, help="where each run's figures are kept")
     parser.add_argument("--share", default="1/1", help="which part of the runs to make, as in 1/2")
     arguments = parser.parse_args()

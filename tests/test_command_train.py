@@ -193,7 +193,7 @@ def test_when_a_process_is_killed_the_others_end_and_the_training_can_go_on(tmp_
         (["--latents", "0"], "at least 1"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--lr", "nan"], "positive and finite"),
-        (["--device", "cuda"], "no GPU here"),
+        (["--device", "cuda"], "There is no device 'cuda' here"),
         (["--full", "--root", "/dev/null"], "/dev/null"),
     ],
 )

@@ -356,7 +356,7 @@ class FewPixels(VAE):
         pytest.param(
             {"device": "cuda"},
             ValueError,
-            "no GPU",
+            "There is no device 'cuda' here",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
         ),
     ],

@@ -63,7 +63,7 @@ def test_each_cell_that_fails_is_listed(lesson, seed, cells):
 def test_it_goes_on_where_it_was_and_runs_a_changed_lesson_again(lesson, monkeypatch, capsys):
     ran = []
 
-    def run(setting):
+    def run(setting, device):
         ran.append(setting)
         failed = [{"cell": 2, "error": "AssertionError", "line": ""}] * (setting.seed == 3)
         row = {"digest": try_seeds.digest(lesson), "seconds": 1.0, "failed": failed}

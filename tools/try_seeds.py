@@ -2,11 +2,14 @@
 
     python tools/try_seeds.py 01 08 --seeds 1 2 3 --instructions default avx2
     python tools/try_seeds.py --training --seeds 1 --instructions default
+    python tools/try_seeds.py --training --device cuda
     python tools/try_seeds.py --all
 
 Each lesson runs from a copy, in a kernel of its own; of 06 and 07 the complete versions. A seed s puts N + s in the
 place of each seed N that the lesson names. A cell fails when it raises, or when an output that must not vary (the tag
 `nbval-check-output`) does. Cells are counted from 0, those with text included.
+
+With `--device` every `fit` and `fit_gan` trains there.
 
 `--all` runs every lesson with five seeds on three instruction sets, the numbers of threads in turn, and keeps the
 result in benchmarks/results/try_seeds.json after each run: stopped, it goes on where it was. A lesson whose code has
@@ -47,6 +50,10 @@ THREADS = (1, 2, 4)
 SEEDS = range(5)
 NAMED_SEED = re.compile(r"(manual_seed\(|\b(?:seed|random_state)=)(\d+)")
 TRAINS = re.compile(r"\bfit(?:_gan)?\(|\.backward\(")
+ON_DEVICE = """import functools, vae_helpers
+for name in ("fit", "fit_gan"):
+    setattr(vae_helpers, name, functools.partial(getattr(vae_helpers, name), device={device!r}))
+"""
 CAPABILITY = "import torch; print(torch.backends.cpu.get_cpu_capability())"
 
 
@@ -108,7 +115,7 @@ def failures(book: Any, committed: list[str]) -> Iterator[dict[str, Any]]:
             yield {"cell": number, "error": "another output", "line": written(cell)[:500]}
 
 
-def run(setting: Setting) -> dict[str, Any]:
+def run(setting: Setting, device: str | None = None) -> dict[str, Any]:
     """Run one lesson from a copy; its seconds, its kernel's peak memory in MB, and the cells that failed."""
     path = lessons()[setting.lesson]
     with tempfile.TemporaryDirectory() as folder:
@@ -119,6 +126,9 @@ def run(setting: Setting) -> dict[str, Any]:
         for cell in book.cells:
             if cell.cell_type == "code":
                 cell.source, cell.outputs = reseeded(cell.source, setting.seed), []
+        if device:
+            first = next(cell for cell in book.cells if cell.cell_type == "code")
+            first.source = ON_DEVICE.format(device=device) + first.source
         threads = str(setting.threads)
         environment = (
             os.environ
@@ -161,14 +171,16 @@ def peak_memory(pid: int) -> int | None:
     return round(int(line.split()[1]) / 1024)
 
 
-def try_all(settings: list[Setting], done: list[dict[str, Any]], jobs: int) -> Iterator[Any]:
+def try_all(
+    settings: list[Setting], done: list[dict[str, Any]], jobs: int, device: str | None = None
+) -> Iterator[Any]:
     """What is not yet done of the settings, run, each as it ends; `done` grows by it."""
     fresh = {name: digest(path) for name, path in lessons().items()}
     done[:] = [row for row in done if row["digest"] == fresh.get(row["lesson"])]
     known = {tuple(row[key] for key in asdict(settings[0])) for row in done} if settings else set()
     left = [setting for setting in settings if tuple(asdict(setting).values()) not in known]
     with ThreadPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(run, setting) for setting in left]):
+        for future in as_completed([pool.submit(run, setting, device) for setting in left]):
             done.append(future.result())
             yield done[-1]
 
@@ -217,16 +229,19 @@ def main(argv: list[str] | None = None) -> None:
         "--instructions", nargs="+", choices=INSTRUCTIONS, default=list(INSTRUCTIONS)
     )
     parser.add_argument("--threads", nargs="+", type=int, help="default: 1, 2 and 4 in turn")
+    parser.add_argument("--device", help="where to train: cuda, mps (default: the CPU)")
     parser.add_argument("--jobs", type=int, default=1, help="how many lessons run at once")
     parser.add_argument("--all", action="store_true", help="everything, with the result kept")
     arguments = parser.parse_args(argv)
     kept = RESULTS / "try_seeds.json"
     done: list[dict[str, Any]] = []
+    if arguments.all and arguments.device:
+        parser.error("--all is about processors: leave out --device")
     if arguments.all:
         arguments.seeds = list(SEEDS)
         done = json.loads(kept.read_text("utf-8"))["runs"] if kept.exists() else []
     settings = chosen(arguments)
-    for row in try_all(settings, done, arguments.jobs):
+    for row in try_all(settings, done, arguments.jobs, arguments.device):
         setting = Setting(**{key: row[key] for key in asdict(settings[0])})
         failed = row["failed"]
         print(

@@ -55,7 +55,8 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--batch-size", type=int, help="images a step, in all processes")
     add("--lr", type=float, help="the learning rate of Adam")
     add("--seed", type=int, help="of the weights, the order and the noise")
-    add("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
+    choices = ("cpu", "cuda", "mps", "auto")
+    add("--device", choices=choices, default="cpu", help="where to train; auto: a GPU, if any")
     parser.set_defaults(run=_train, **asdict(Training()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -129,6 +130,8 @@ def _joined(device: str) -> Iterator[str]:
     if "WORLD_SIZE" not in os.environ:
         yield device
         return
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     backend = "nccl" if device == "cuda" else "gloo"
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
@@ -137,10 +140,16 @@ def _joined(device: str) -> Iterator[str]:
     # threads, to the end of the interpreter, which they can crash.
     importlib.import_module("torch.distributed.nn")
     dist.init_process_group(backend)
+    signal.signal(signal.SIGTERM, _end)
     try:
         yield device
     finally:
         dist.destroy_process_group()
+
+
+def _end(*_: object) -> None:
+    """What torchrun asks of the other processes when one has ended."""
+    raise RuntimeError("so torchrun ends this one too")
 
 
 def _check_folder(training: Training, out: Path, first: bool) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .devices import encoded, given_to
 from .models import Classifier
 from .objectives import (
     Categorical,
@@ -35,7 +37,7 @@ def active_units(model: Model, x: Tensor, *, threshold: float = 0.01) -> Tensor:
         raise ValueError(f"A variance over images needs at least two images, not {len(x)}.")
     if not threshold > 0:
         raise ValueError(f"threshold must be positive, not {threshold}.")
-    mu, _ = model.encode(prepare_inputs(model, x))
+    mu, _ = encoded(model, prepare_inputs(model, x))
     active: Tensor = mu.var(dim=0) > threshold
     return active
 
@@ -46,7 +48,7 @@ def kl_per_latent(model: Model, x: Tensor) -> Tensor:
 
     ½ (μ² + σ² − 1 − log σ²) for one latent: Kingma and Welling 2014, appendix B.
     """
-    mu, logvar = model.encode(prepare_inputs(model, x))
+    mu, logvar = encoded(model, prepare_inputs(model, x))
     return kl_terms(mu, logvar).mean(dim=0)
 
 
@@ -81,21 +83,16 @@ def effective_beta(
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}.")
     generator = torch.Generator().manual_seed(0)
+    draws: Any = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
     losses, terms = [], []
     for _ in range(12):
-        x, recon_x = (
-            0.02 + 0.96 * torch.rand(batch_size, pixels, generator=generator, dtype=torch.float64)
-            for _ in range(2)
-        )
-        mu, logvar = (
-            2 * torch.randn(batch_size, latent_dim, generator=generator, dtype=torch.float64)
-            for _ in range(2)
-        )
+        x, recon_x = (0.02 + 0.96 * torch.rand(batch_size, pixels, **draws) for _ in range(2))
+        mu, logvar = (2 * torch.randn(batch_size, latent_dim, **draws) for _ in range(2))
         leaves = {
             n: t.requires_grad_() for n, t in (("recon_x", recon_x), ("mu", mu), ("logvar", logvar))
         }
         given = loss(recon_x, x, mu, logvar)
-        value = torch.as_tensor(given, dtype=torch.float64)
+        value = torch.as_tensor(given).cpu().double()
         if value.numel() != 1:
             raise ValueError(
                 f"The loss must be one number for a batch; it has the shape {tuple(value.shape)}."
@@ -105,7 +102,7 @@ def effective_beta(
         terms.append(torch.stack([recon, kl_divergence(mu, logvar).sum()]))
     a, b = _weights_of_terms(torch.stack(losses).detach(), torch.stack(terms).detach())
     if isinstance(given, Tensor):
-        _check_gradients(losses[-1], terms[-1] @ torch.tensor([a, b], dtype=torch.float64), leaves)
+        _check_gradients(losses[-1], terms[-1] @ terms[-1].new_tensor([a, b]), leaves)
     return b / a
 
 
@@ -276,7 +273,7 @@ def class_coverage(classes: Tensor) -> float:
     """
     if classes.ndim != 1 or len(classes) == 0 or classes.is_floating_point():
         raise ValueError("Classes must be whole numbers of shape (N,), at least one of them.")
-    share = classes.unique(return_counts=True)[1].double() / len(classes)
+    share = classes.unique(return_counts=True)[1].cpu().double() / len(classes)
     return math.exp(-(share * share.log()).sum().item())
 
 
@@ -292,7 +289,8 @@ def memorisation_ratio(generated: Tensor, train_x: Tensor, *, threshold: float =
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must lie between 0 and 1, not be {threshold}.")
-    generated, train_x = prepare_images(generated), prepare_images(train_x)
+    train_x = prepare_images(train_x)
+    generated = prepare_images(generated).to(train_x)
     if len(train_x) < 2:
         raise ValueError("There must be at least two training images to compare with.")
     near = torch.cat(
@@ -303,7 +301,7 @@ def memorisation_ratio(generated: Tensor, train_x: Tensor, *, threshold: float =
     )
     # Once more without the short cut that cdist takes: it is not exact for near images.
     first, second = (generated[:, None] - train_x[near]).norm(dim=2).sort(dim=1).values.unbind(1)
-    return float(((first < threshold * second) | (first == 0)).double().mean())
+    return float(((first < threshold * second) | (first == 0)).cpu().double().mean())
 
 
 @torch.no_grad()
@@ -318,7 +316,8 @@ def sample_quality(
     neighbours; `classes`, the effective number of classes; `memorised`, the share of copies.
     """
     generated, real = prepare_images(generated), prepare_images(real)
-    real_features, features = map(classifier.features, (real, generated))
+    parts = (given_to(classifier, images) for images in (real, generated))
+    real_features, features = map(classifier.features, parts)
     found = {
         "sharpness": (sharpness(generated).mean() / sharpness(real).mean()).item(),
         "lenet_fid": frechet_distance(real_features, features),
@@ -349,8 +348,8 @@ def knn_accuracy(
         raise ValueError("There must be one label for each code.")
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= len(train_codes):
         raise ValueError(f"k must be from 1 to the {len(train_codes)} training codes, not {k!r}.")
-    voter = KNeighborsClassifier(n_neighbors=k).fit(train_codes.numpy(), train_labels.numpy())
-    return float(voter.score(codes.numpy(), labels.numpy()))
+    voter = KNeighborsClassifier(n_neighbors=k).fit(train_codes.numpy(), train_labels.cpu().numpy())
+    return float(voter.score(codes.numpy(), labels.cpu().numpy()))
 
 
 def _features(a: Tensor, b: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
@@ -366,4 +365,4 @@ def _features(a: Tensor, b: Tensor, *, least: int) -> tuple[Tensor, Tensor]:
         )
     if not (a.isfinite().all() and b.isfinite().all()):
         raise ValueError("There is a number that is not finite.")
-    return a.detach().double().cpu(), b.detach().double().cpu()
+    return a.detach().cpu().double(), b.detach().cpu().double()

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, FancyBboxPatch
 from torch import Tensor
 
+from .devices import given_to
 from .training_runs import History
 from .validation import Model
 
@@ -42,7 +43,7 @@ def tile(images: Tensor, columns: int, *, gap: int = 2) -> Tensor:
     images = images.detach().reshape(-1, 28, 28).cpu()
     rows = math.ceil(len(images) / columns)
     step = 28 + gap
-    canvas = torch.ones(rows * step - gap, columns * step - gap)
+    canvas = torch.ones(rows * step - gap, columns * step - gap, device="cpu")
     for index, image in enumerate(images):
         top, left = index // columns * step, index % columns * step
         canvas[top : top + 28, left : left + 28] = image
@@ -102,7 +103,7 @@ def draw_codes(
     points = codes.detach().cpu().numpy()
     drawn = []
     for label in sorted(set(labels.tolist())):
-        chosen = points[labels.numpy() == label]
+        chosen = points[labels.cpu().numpy() == label]
         name = names[label] if names else str(label)
         drawn.append(
             ax.scatter(
@@ -154,11 +155,11 @@ def draw_prior(ax: Axes, *, radii: Sequence[float] = (1.0, 2.0, 3.0)) -> list[El
 @torch.no_grad()
 def draw_manifold(ax: Axes, model: Model, *, side: int = 15, limit: float = 2.5) -> AxesImage:
     """Decode a grid of codes of a model with two latents, z[0] to the right and z[1] upwards, from −limit to limit."""
-    axis = torch.linspace(-limit, limit, side)
+    axis = torch.linspace(-limit, limit, side, device="cpu")
     z = torch.cartesian_prod(axis.flip(0), axis).flip(1)  # rows from the top, columns from the left
     edge = limit * side / (side - 1)  # so that the middle of each picture lies at its code
     picture = ax.imshow(
-        tile(model.decode(z), side, gap=0).numpy(),
+        tile(model.decode(given_to(model, z)), side, gap=0).numpy(),
         cmap="gray",
         vmin=0,
         vmax=1,

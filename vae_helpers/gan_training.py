@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import devices
 from .models import GAN
 from .training_runs import (
     History,
@@ -17,9 +18,8 @@ from .training_runs import (
     bar,
     check_finite,
     model_lock,
-    random_numbers,
 )
-from .training_settings import check_numbers, choose_device
+from .training_settings import check_numbers, check_precision
 from .validation import prepare_images
 
 
@@ -39,7 +39,7 @@ def fit_gan(
     The discriminator minimises the cross-entropy −log D(x) − log(1 − D(G(z))), in nats, which is 2 log 2 = 1.39 if it
     cannot tell the two apart; the generator minimises −log D(G(z)), the non-saturating loss (Goodfellow et al. 2014,
     equation 1 and section 3). Both use Adam with β₁ = 0.5 (Radford et al. 2016, section 4). Images, `generator`,
-    `progress` and the stop button are as in `fit`.
+    `device`, `progress` and the stop button are as in `fit`.
 
     Raises:
         TypeError, ValueError: an argument or the images are not as described, or a loss stops being finite.
@@ -49,16 +49,21 @@ def fit_gan(
             f"fit_gan trains a GAN(), not {gan!r}; `fit` trains the models with an objective."
         )
     check_numbers(epochs, batch_size, lr)
-    place = choose_device(device, gan)
-    gan.to(place)
-    x = prepare_images(train_x).to(place)
+    place = devices.choose(device, gan)
+    check_precision(gan, place)
+    x = prepare_images(train_x)
     if batch_size < 2 or len(x) < 2:
         raise ValueError(
             "A GAN's batch needs two images or more: its generator normalises over the batch."
         )
     history = History(epochs)
     was_training = gan.training
-    with random_numbers(generator, place), bar(progress, history) as report:
+    with (
+        devices.at(gan, place),
+        devices.random_numbers(generator, place),
+        bar(progress, history) as report,
+    ):
+        x = devices.given_to(gan, x)
         optimizers = [
             torch.optim.Adam(
                 part.parameters(), lr=lr, betas=(0.5, 0.999), fused=place.type in ("cpu", "cuda")
@@ -96,7 +101,7 @@ def _play_epoch(
     }
     for number, batch in enumerate(batches):
         real = x.index_select(0, batch)
-        made = gan.decode(torch.randn(len(batch), gan.latent_dim, device=x.device))
+        made = gan.decode(torch.randn(len(batch), gan.latent_dim, device=x.device, dtype=x.dtype))
         for name, optimizer in zip(sums, optimizers, strict=True):
             if name == "discriminator":
                 on_real, on_made = gan.discriminate(torch.cat([real, made.detach()])).split(

@@ -64,7 +64,7 @@ class Alphabet:
                 raise ValueError(f"{string!r} holds {strange[0]!r}, which is not in the alphabet.")
             row = [self._number[symbol] for symbol in string] + [END]
             rows.append(row + [PAD] * (self.length - len(row)))
-        return torch.tensor(rows, dtype=torch.int64).reshape(-1, self.length)
+        return torch.tensor(rows, dtype=torch.int64, device="cpu").reshape(-1, self.length)
 
     def decode(self, x: Tensor) -> list[str]:
         """Numbers, shape (N, T), to strings, each up to its END.
@@ -212,9 +212,9 @@ class NGram:
         if n not in range(1, 6):
             raise ValueError(f"n must be from 1 to 5, not {n!r}: the table has as many dimensions.")
         self.n, self.symbols, self.length = n, len(alphabet), alphabet.length
-        windows = self._windows(prepare_symbols(x))
+        windows = self._windows(prepare_symbols(x).cpu())
         windows = windows[windows[:, -1] != PAD]
-        possible = torch.ones(self.symbols)
+        possible = torch.ones(self.symbols, device="cpu")
         possible[[PAD, START, MASK]] = 0
         shares = (possible / possible.sum())[None]
         for order in range(1, n + 1):
@@ -228,19 +228,19 @@ class NGram:
 
     def _windows(self, x: Tensor) -> Tensor:
         """Each symbol with the n − 1 before it, shape (N · T, n); before the first stands START."""
-        before = torch.full((len(x), self.n - 1), START, dtype=torch.int64)
+        before = torch.full_like(x[:, :1], START).expand(-1, self.n - 1)
         return torch.cat([before, x], dim=1).unfold(1, self.n, 1).reshape(-1, self.n)
 
     def _index(self, symbols: Tensor) -> Tensor:
         """The place of each row of symbols in a table with one dimension for each."""
-        place = torch.zeros(len(symbols), dtype=torch.int64)
+        place = symbols.new_zeros(len(symbols))
         for column in symbols.unbind(1):
             place = place * self.symbols + column
         return place
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """log p(x) in nats per string, shape (B,), for strings of shape (B, T). It is exact."""
-        windows = self._windows(prepare_symbols(x))
+        windows = self._windows(prepare_symbols(x).cpu())
         log_p = self._shares.reshape(-1)[self._index(windows)].log()
         return log_p.masked_fill(windows[:, -1] == PAD, 0.0).reshape(x.shape).sum(dim=1)
 
@@ -256,8 +256,8 @@ class NGram:
         """
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, not {temperature}.")
-        x = torch.full((count, self.n - 1), START, dtype=torch.int64)
-        done = torch.zeros(count, 1, dtype=torch.bool)
+        x = torch.full((count, self.n - 1), START, dtype=torch.int64, device="cpu")
+        done = torch.zeros(count, 1, dtype=torch.bool, device="cpu")
         for _ in range(self.length):
             rows = self._index(x[:, x.shape[1] - self.n + 1 :])
             symbol = torch.multinomial(
@@ -281,7 +281,7 @@ def fill_in(
     Raises:
         TypeError, ValueError: x is not int64 of shape (B, T), or a place is not within its string.
     """
-    rows = torch.arange(len(prepare_symbols(x)))
+    rows = torch.arange(len(prepare_symbols(x)), device=x.device)
     if (
         place.shape != rows.shape
         or place.min() < 0

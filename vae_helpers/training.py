@@ -11,7 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from . import checkpoints, processes
+from . import checkpoints, devices, processes
+from .captured import CapturedStep, can_capture
 from .objectives import Objective
 from .parts import check_trained
 from .training_runs import (
@@ -20,12 +21,10 @@ from .training_runs import (
     append,
     bar,
     check_finite,
-    gpus,
     model_lock,
     not_finite,
-    random_numbers,
 )
-from .training_settings import as_objective, check_settings, choose_device, prepare_data
+from .training_settings import as_objective, check_precision, check_settings, prepare_data
 from .validation import Model, NaNError
 
 
@@ -62,7 +61,8 @@ def fit(
         labels: one for each image, int64, for a `ConditionalVAE`.
         test_x: images to measure the loss on after each epoch; `test_labels` are theirs.
         beta: the weight of the KL term in the default objective.
-        device: where to train, such as "cuda"; by default where the model is.
+        device: where to train: "cuda", "mps", or "auto" for the accelerator, if there is one; by default where
+            the model is. Afterwards the model is where it was.
         generator: seeds the order of the images and the noise, for any model; without it, both are torch's own.
         checkpoint: a file that keeps all that the training needs, after each epoch. A call with the same settings
             goes on from it, as if it had never been stopped.
@@ -79,19 +79,28 @@ def fit(
     """
     check_settings(model, epochs, batch_size, lr)
     settings = {"batch_size": batch_size, "lr": lr, "beta": beta, "images": len(train_x)}
-    criterion, place = as_objective(objective, beta), choose_device(device, model)
-    model.to(place)
-    train, test = prepare_data(criterion, train_x, labels, test_x, test_labels, place)
-    if min(batch_size, len(train_x)) < processes.count():
-        raise ValueError(
-            f"Each of the {processes.count()} processes needs an image of every batch: make the batch larger."
-        )
+    criterion, place = as_objective(objective, beta), devices.choose(device, model)
+    check_precision(model, place)
     history, was_training = History(epochs), model.training
-    with random_numbers(generator, place), bar(progress, history) as show:
+    with (
+        devices.at(model, place),
+        devices.random_numbers(generator, place),
+        bar(progress, history) as show,
+    ):
+        train, test = prepare_data(criterion, train_x, labels, test_x, test_labels, model)
+        if min(batch_size, len(train_x)) < processes.count():
+            raise ValueError(
+                f"Each of the {processes.count()} processes needs an image of every batch: make the batch larger."
+            )
         for data in (train, test):
             _rehearse(model, criterion, *data)
-        optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"))
+        capture = can_capture(model, criterion, place)
+        optimizer = torch.optim.Adam(
+            model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"), capturable=capture
+        )
         processes.same_start(model)
+        step = _Step(model, criterion, optimizer, *train)
+        captured = CapturedStep(step, batch_size) if capture else step
         after_epoch = [show]
         if checkpoint is not None:
             kept = (checkpoint, model, optimizer, settings)
@@ -100,10 +109,7 @@ def fit(
         try:
             while history.finished < epochs:
                 start = time.perf_counter()
-                append(
-                    history.train,
-                    _train_epoch(model, criterion, optimizer, *train, batch_size, history.finished),
-                )
+                append(history.train, _train_epoch(captured, step, batch_size, history.finished))
                 append(history.test, _measure(model, criterion, *test))
                 history.seconds.append(time.perf_counter() - start)
                 for call in after_epoch:
@@ -115,37 +121,56 @@ def fit(
     return history
 
 
+class _Step:
+    """One step of the optimizer on the images of some rows; the terms, summed over them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        criterion: Objective,
+        optimizer: torch.optim.Optimizer,
+        x: Tensor,
+        labels: Tensor | None,
+    ) -> None:
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.x, self.labels, self._lock = x, labels, model_lock(model)
+        self.epoch = self.number = 0  # of the batch
+
+    def __call__(self, whole: Tensor) -> dict[str, Tensor]:
+        rows = processes.share_of(whole)  # all of them, but under torchrun
+        terms: dict[str, Tensor] = {}
+        self.optimizer.zero_grad()
+        if len(rows):
+            of_rows = self.labels[rows] if self.labels is not None else None
+            images = self.x.index_select(0, rows)
+            terms = _terms(self.model, self.criterion, images, of_rows, self.epoch, self.number)
+            (terms["loss"] / len(whole)).backward()
+            if self.number == 0:
+                check_trained(self.model)
+        processes.add_up_gradients(self.model.parameters())
+        with self._lock:
+            self.optimizer.step()
+        return {name: value.detach() for name, value in terms.items()}
+
+
 def _train_epoch(
-    model: nn.Module,
-    criterion: Objective,
-    optimizer: torch.optim.Optimizer,
-    x: Tensor,
-    labels: Tensor | None,
-    batch_size: int,
-    epoch: int,
+    take: Callable[[Tensor], dict[str, Tensor]], step: _Step, batch_size: int, epoch: int
 ) -> dict[str, float]:
-    """One pass over the images in random order, after `epoch` others; the mean of each term, per image."""
-    model.train()
-    lock, at_epoch = model_lock(model), getattr(criterion, "at_epoch", None)
+    """One pass over the images in random order, after `epoch` others; the mean of each term, per image.
+
+    `take` takes the step, as `step` itself does, or as captured from it.
+    """
+    step.model.train()
+    at_epoch, x = getattr(step.criterion, "at_epoch", None), step.x
     sums: dict[str, Tensor] = {}
     batches = processes.same_order(torch.randperm(len(x), device=x.device)).split(batch_size)
-    for number, whole in enumerate(batches):
+    for number, rows in enumerate(batches):
         if at_epoch is not None:
             at_epoch(epoch + number / len(batches))
-        batch = processes.share_of(whole)  # all of it, but under torchrun
-        optimizer.zero_grad()
-        if len(batch):
-            of_batch = labels[batch] if labels is not None else None
-            terms = _terms(model, criterion, x.index_select(0, batch), of_batch, epoch, number)
-            (terms["loss"] / len(whole)).backward()
-            if number == 0:
-                check_trained(model)
-            for name, value in terms.items():
-                sums[name] = sums[name] + value.detach() if name in sums else value.detach()
-        processes.add_up_gradients(model.parameters())
-        with lock:
-            optimizer.step()
-    _drop_tiny_means(optimizer)
+        step.epoch, step.number = epoch, number
+        for name, value in take(rows).items():
+            sums[name] = sums[name] + value if name in sums else value.clone()
+    _drop_tiny_means(step.optimizer)
     means = {name: processes.add_up(value).item() / len(x) for name, value in sums.items()}
     check_finite(means["loss"], epoch)
     return means
@@ -196,7 +221,7 @@ def _measure(
         return {}
     model.eval()
     sums: dict[str, float] = {}
-    with torch.random.fork_rng(gpus(x.device)):
+    with devices.random_numbers_kept(x.device):
         for start in range(0, len(x), batch_size):
             rows = slice(start, start + batch_size)
             of_rows = labels[rows] if labels is not None else None

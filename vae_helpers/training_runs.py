@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 
 Progress = Callable[["History"], None]
@@ -47,26 +46,6 @@ class History:
         return len(self.seconds)
 
 
-def gpus(device: torch.device) -> list[torch.device]:
-    """The devices besides the CPU whose random numbers are in play."""
-    return [device] if device.type == "cuda" else []
-
-
-@contextlib.contextmanager
-def random_numbers(generator: torch.Generator | None, device: torch.device) -> Iterator[None]:
-    """With a generator, seed torch's own random numbers from it for a while, and put them back afterwards.
-
-    So a learner's model, which draws its noise from torch's own, is reproducible too.
-    """
-    if generator is None:
-        yield
-        return
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(gpus(device)):
-        torch.manual_seed(seed)
-        yield
-
-
 @contextlib.contextmanager
 def bar(progress: bool | Progress, history: History) -> Iterator[Progress]:
     """What is called after each epoch: nothing, the caller's function, or a progress bar that ends on one line."""
@@ -75,7 +54,7 @@ def bar(progress: bool | Progress, history: History) -> Iterator[Progress]:
         return
     from tqdm import tqdm
 
-    form = "{desc}{percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} epochs, {elapsed}{postfix}"
+    form = "{desc}{percentage:3.0f}% |{bar:10}| {n_fmt}/{total_fmt} epochs, {elapsed}{postfix}"
     with tqdm(total=history.epochs, disable=not progress, bar_format=form, file=sys.stdout) as bar:
 
         def show(history: History) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .devices import given_to
 from .objectives import LossFunction, NegativeELBO, Objective
 
 Data = tuple[Tensor, Tensor | None]
@@ -27,6 +28,25 @@ def check_settings(model: Any, epochs: int, batch_size: int, lr: float) -> None:
     if not any(p.requires_grad for p in model.parameters()):
         raise ValueError(f"{type(model).__name__} has no weights to train.")
     check_numbers(epochs, batch_size, lr)
+
+
+def check_precision(model: nn.Module, place: torch.device) -> None:
+    """Refuse to train in half precision.
+
+    Raises:
+        TypeError: the model's weights have 16 bits, or autocast would give it numbers of 16 bits.
+    """
+    short = {p.dtype for p in model.parameters() if p.is_floating_point() and p.itemsize < 4}
+    if short:
+        raise TypeError(
+            f"The model's weights are {short.pop()}: so few digits lose Adam's small steps. Train in float32, after "
+            "`model.float()`, and make the trained model half as large, if you like."
+        )
+    if torch.is_autocast_enabled(place.type):
+        raise TypeError(
+            "Autocast would round probabilities to 8 or 11 bits, too few for their logarithms (PyTorch's own "
+            "binary_cross_entropy refuses it too): call this outside the `with torch.autocast(…)` block."
+        )
 
 
 def check_numbers(epochs: int, batch_size: int, lr: float) -> None:
@@ -73,9 +93,9 @@ def prepare_data(
     labels: Tensor | None,
     test_x: Tensor | None,
     test_labels: Tensor | None,
-    device: torch.device,
+    model: nn.Module,
 ) -> tuple[Data, tuple[Tensor | None, Tensor | None]]:
-    """Images and labels to train and to test with, checked and on the device.
+    """Images and labels to train and to test with, checked, where the model is and as precise.
 
     Raises:
         TypeError, ValueError: the images are not what the objective takes, or the labels do not belong to them.
@@ -88,24 +108,12 @@ def prepare_data(
         )
 
     def prepare(x: Tensor, labels: Tensor | None) -> Data:
-        x = objective.prepare(x).to(device)
+        x = given_to(model, objective.prepare(x))
         if labels is not None and len(labels) != len(x):
             raise ValueError(
                 f"There are {len(labels)} labels for {len(x)} images: there must be one for each."
             )
-        return x, labels if labels is None else labels.to(device)
+        return x, labels if labels is None else given_to(model, labels)
 
     train = prepare(train_x, labels)
     return train, prepare(test_x, test_labels) if test_x is not None else (None, None)
-
-
-def choose_device(device: str | torch.device | None, model: nn.Module) -> torch.device:
-    """Where to train: where the model is, unless told otherwise."""
-    if device is None:
-        return next(model.parameters()).device
-    place = torch.device(device)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "There is no GPU here that torch can use: leave `device` out to train on the CPU."
-        )
-    return place

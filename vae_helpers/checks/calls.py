@@ -24,6 +24,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 
+from ..devices import CPU
 from ..parts import unregistered
 
 Array = np.ndarray
@@ -49,13 +50,18 @@ def random_numbers_kept() -> Iterator[None]:
 class Calls:
     """The calls of one probe, and the record that they fill."""
 
-    def __init__(self, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        place: torch.device = CPU,
+    ) -> None:
         self.record: Record = {}
-        self.seed, self.dtype = seed, dtype
+        self.seed, self.dtype, self.place = seed, dtype, place
 
     def part(self, name: str, probe: Callable[[Calls, Any, Inputs], None], *arguments: Any) -> None:
         """Let the probe of another exercise fill a part of this record, under `name/`."""
-        inner = Calls(self.seed, self.dtype)
+        inner = Calls(self.seed, self.dtype, self.place)
         probe(inner, *arguments)
         self.record |= {f"{name}/{key}": value for key, value in inner.record.items()}
 
@@ -166,9 +172,9 @@ class Calls:
             return None
         if any(map(is_lazy, model.parameters())):
             model = copy.deepcopy(model)
-            _make_lazy_layers(model)
+            _make_lazy_layers(model, self.place)
         self.record["unregistered"] = ", ".join(unregistered(model))
-        return model.to(self.dtype) if isinstance(answer, type) else model
+        return model.to(self.place, self.dtype) if isinstance(answer, type) else model
 
     @contextlib.contextmanager
     def stirred(self, model: nn.Module) -> Iterator[None]:
@@ -188,11 +194,16 @@ class Calls:
             self.seed_for(key)
             value = function(argument)
             values = value if isinstance(value, tuple | list) else [value]
-            return torch.stack([(v.double() * torch.arange(1, v.numel() + 1).view(v.shape).cos()).sum()
-                                for v in values]).sum()  # fmt: skip
+            return torch.stack([waved(v) for v in values]).sum()
 
         with contextlib.suppress(Exception), torch.enable_grad():
             self.record[f"{key}.lost"] = ", ".join(without_gradient(model, total))
+
+
+def waved(value: Tensor) -> Tensor:
+    """One number, in which each number of a tensor has a weight of its own."""
+    value = value.cpu().double()
+    return (value * torch.arange(1, value.numel() + 1).view(value.shape).cos()).sum()
 
 
 def without_gradient(model: nn.Module, total: Callable[[], Tensor]) -> list[str]:
@@ -208,7 +219,7 @@ def without_gradient(model: nn.Module, total: Callable[[], Tensor]) -> list[str]
             continue
         saved = parameter.detach().clone()
         with torch.no_grad():
-            parameter.add_(0.3 * torch.randn(saved.shape).to(saved))
+            parameter.add_(0.3 * torch.randn_like(saved))
             after = total()
             parameter.copy_(saved)
             if not torch.isclose(after, before, rtol=1e-7, atol=1e-9):
@@ -216,9 +227,9 @@ def without_gradient(model: nn.Module, total: Callable[[], Tensor]) -> list[str]
     return lost
 
 
-def _make_lazy_layers(model: nn.Module) -> None:
+def _make_lazy_layers(model: nn.Module, place: torch.device) -> None:
     """Let lazy layers learn their sizes, from whichever way of calling the model works."""
-    flat = torch.zeros(2, 784)
+    flat = torch.zeros(2, 784, device=place)
     with torch.no_grad(), in_mode(model, False):
         for images in (flat.view(2, 1, 28, 28), flat):
             with contextlib.suppress(Exception):
@@ -340,7 +351,7 @@ def describe(record: Record, key: str, value: Any) -> None:
     """Note what kind of thing came back under `key.kind`, and its numbers, if it has any, under `key`."""
     if isinstance(value, Tensor):
         try:
-            numbers = value.detach().to("cpu", torch.float64).numpy()
+            numbers = value.detach().cpu().double().numpy()
         except Exception:  # sparse, complex, without data
             record[f"{key}.kind"] = f"a tensor of another kind ({value.layout}, {value.dtype})"
             return

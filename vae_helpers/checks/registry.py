@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
+from .. import devices
 from . import exercises
 from . import verdicts as general
 from .calls import Calls, Record, random_numbers_kept
@@ -49,14 +52,47 @@ def probe(name: str, answer: Any, *, seed: int = 0, dtype: torch.dtype = torch.f
     """Call a learner's answer as the check of this name does, and record what it gives back.
 
     `dtype` is that of the inputs (for a model that is handed over ready-made, its own is used). An exception in
-    the answer is part of the record.
+    the answer is part of the record. All is on the CPU; an answer that itself moves a model or images to the GPU, and
+    so meets two devices, is called again with all of it there.
 
     Raises:
         ValueError: there is no check of that name.
     """
-    exercise, calls = find(name), Calls(seed, dtype)
-    with random_numbers_kept(), torch.enable_grad():
-        exercise.probe(calls, answer, exercise.given(seed, dtype))
+    exercise, other = find(name), devices.accelerator()
+    try:
+        record = _probe_on(devices.CPU, exercise, answer, seed, dtype)
+        if other is None or not _met_two_devices(record, other.type):
+            return record
+    except Exception:
+        if other is None:
+            raise
+    return _probe_on(other, exercise, answer, seed, dtype)
+
+
+def _met_two_devices(record: Record, kind: str) -> bool:
+    """Whether the answer moved something to an accelerator of this kind, and the rest was on the CPU."""
+    told = [str(value) for key, value in record.items() if key.endswith(".error")]
+    return any("same device" in text or kind in text for text in told)
+
+
+def _probe_on(
+    place: torch.device, exercise: Exercise, answer: Any, seed: int, dtype: torch.dtype
+) -> Record:
+    """Call the answer with everything on one device. A model goes there for this long."""
+    with devices.CPU:
+        inputs = exercise.given(seed, dtype)
+    given = {key: value.to(place) for key, value in inputs.items()}
+    owner = answer if isinstance(answer, nn.Module) else getattr(answer, "__self__", None)
+    calls = Calls(seed, dtype, place)
+    with contextlib.ExitStack() as around:
+        if isinstance(owner, nn.Module):
+            around.enter_context(devices.at(owner, place))
+        if place.type == "cpu":  # whatever is torch's default device
+            around.enter_context(place)
+        around.enter_context(random_numbers_kept())
+        around.enter_context(torch.enable_grad())
+        around.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        exercise.probe(calls, answer, given)
     return calls.record
 
 
@@ -70,7 +106,8 @@ def judge(
         Exception: the judge itself failed, which is a fault of the course and says nothing about the answer.
     """
     exercise = find(name)
-    tensors = exercise.given(seed, dtype).items()
+    with devices.CPU:
+        tensors = exercise.given(seed, dtype).items()
     given = {key: value.to(torch.float64).numpy() for key, value in tensors}
     try:
         with np.errstate(all="ignore"):  # wrong formulas take logarithms of negative numbers

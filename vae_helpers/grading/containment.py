@@ -160,6 +160,9 @@ def run_child(
     scratch = "/tmp" if sealed else str(folder)
     environment = {"PATH": "/usr/bin:/bin", "HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8"}
     environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {
+        "USER": "learner"
+    }  # libraries ask for a name, which the process's number has not
     try:
         process = subprocess.Popen(
             command,

@@ -13,6 +13,7 @@ import traitlets
 from torch import Tensor, nn
 
 from vae_helpers.data import ImageSet
+from vae_helpers.devices import given_to
 from vae_helpers.figures import CLASS_COLOURS
 from vae_helpers.files import write_whole
 from vae_helpers.models import PIXELS
@@ -44,7 +45,7 @@ class _Packer:
         if not isinstance(module, nn.Linear):
             raise TypeError(f"there is a layer {type(module).__name__}")
         start = self.size
-        bias = torch.zeros(module.out_features) if module.bias is None else module.bias
+        bias = module.weight.new_zeros(module.out_features) if module.bias is None else module.bias
         for piece in (module.weight, bias):
             self.pieces.append(piece.detach().cpu().float().flatten())
             self.size += piece.numel()
@@ -110,21 +111,21 @@ def _compare(model: Any, network: dict[str, Any], weights: Tensor) -> None:
     model.eval()
     generator = torch.Generator().manual_seed(0)
     try:
-        x = torch.rand(4, PIXELS, generator=generator)
-        device = next(model.parameters()).device
-        codes = model.encode(x.to(device))
+        draws: Any = {"generator": generator, "device": "cpu", "dtype": torch.float32}
+        x = torch.rand(4, PIXELS, **draws)
+        codes = model.encode(given_to(model, x))
         codes = codes if isinstance(codes, tuple | list) else (codes,)
         hidden = _run(network["encoder"], weights, x)
-        z = torch.randn(4, network["latents"], generator=generator)
+        z = torch.randn(4, network["latents"], **draws)
         pairs = [(codes[0], "mu"), *([(codes[1], "logvar")] if "logvar" in network else [])]
         for theirs, key in pairs:
             if not torch.allclose(
-                theirs.cpu(), _run(network[key], weights, hidden), rtol=1e-3, atol=1e-3
+                theirs.cpu().float(), _run(network[key], weights, hidden), rtol=1e-3, atol=1e-3
             ):
                 raise TypeError(
                     "its encode does not go through fc1, a ReLU and the next layer alone"
                 )
-        images = model.decode(z.to(device)).reshape(4, -1).cpu()
+        images = model.decode(given_to(model, z)).reshape(4, -1).cpu().float()
         if images.shape[1] != PIXELS or not torch.allclose(
             images, _run(network["decoder"], weights, z), rtol=1e-3, atol=1e-3
         ):
@@ -255,7 +256,7 @@ def _map(
     spec["labels"], spec["names"] = y.tolist(), list(images.class_names)
     pieces: list[Tensor] = []
     for model, network in zip(models, networks.values(), strict=True):
-        code = model.encode(x.to(next(model.parameters()).device))
+        code = model.encode(given_to(model, x))
         code = code[0] if isinstance(code, tuple | list) else code
         network["codes"] = sum(piece.numel() for piece in pieces)
         pieces.append(code.cpu().half().flatten())

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vae_helpers import figures
+from vae_helpers.devices import encoded, given_to
 from vae_helpers.objectives import bernoulli_log_likelihood, kl_divergence
 from vae_helpers.validation import Model, prepare_images
 
@@ -22,7 +23,7 @@ MOST_SHOWN = 10  # images
 
 def gaussian_sliders() -> FigureSliders:
     """Sliders for μ and log σ² of one Gaussian; the same ε is used again at each move, z = μ + σ·ε."""
-    eps = torch.randn(DRAWS, generator=torch.Generator().manual_seed(0)).numpy()
+    eps = torch.randn(DRAWS, generator=torch.Generator().manual_seed(0), device="cpu").numpy()
 
     def draw(figure: Figure, mu: float, logvar: float) -> str:
         sigma = math.exp(0.5 * logvar)
@@ -94,16 +95,19 @@ def beta_slider(models: Mapping[float, Model], x: Tensor) -> FigureSliders:
     """
     if not models:
         raise ValueError("There are no models to choose from.")
-    x = prepare_images(x)
+    x = prepare_images(x).cpu().float()
     shown = min(MOST_SHOWN, len(x))
     pictures, sentences = {}, {}
     for beta, model in sorted(models.items()):
         generator = torch.Generator().manual_seed(0)
         with torch.inference_mode():
-            mu, logvar = model.encode(x)
-            noise = torch.randn(mu.shape, generator=generator)
-            recon_x = model.decode(mu + torch.exp(0.5 * logvar) * noise)
-            samples = model.decode(torch.randn(shown, mu.shape[1], generator=generator))
+            mu, logvar = encoded(model, x)
+            noise = torch.randn(mu.shape, generator=generator, device="cpu")
+            z = mu + torch.exp(0.5 * logvar) * noise
+            drawn = torch.randn(shown, mu.shape[1], generator=generator, device="cpu")
+            recon_x, samples = (
+                model.decode(given_to(model, codes)).cpu().float() for codes in (z, drawn)
+            )
             recon = -bernoulli_log_likelihood(recon_x, x).mean().item()
             kl = kl_divergence(mu, logvar).mean().item()
         pictures[beta] = torch.cat([x[:shown], recon_x[:shown], samples])

@@ -83,7 +83,7 @@ class LatentSliders(widgets.VBox):
     ) -> None:
         self._snapshot = Snapshot(model)
         self._latent_dim = self._snapshot.latent_dim
-        start = torch.zeros(self._latent_dim) if z is None else self._check_z(z)
+        start = torch.zeros(self._latent_dim, device="cpu") if z is None else self._check_z(z)
         self._generator = torch.Generator().manual_seed(seed)
         self._drawing, self._quiet = threading.RLock(), False
         self._start = start
@@ -148,7 +148,7 @@ class LatentSliders(widgets.VBox):
         return slider
 
     def _check_z(self, z: Tensor) -> Tensor:
-        z = torch.as_tensor(z, dtype=torch.float32).detach().cpu()
+        z = torch.as_tensor(z).detach().cpu().float()
         if z.shape != (self._latent_dim,):
             raise ValueError(f"z must have the shape ({self._latent_dim},), not {tuple(z.shape)}.")
         if not z.isfinite().all():
@@ -185,7 +185,9 @@ class LatentSliders(widgets.VBox):
 
     def sample(self) -> None:
         """Draw a new code from the prior."""
-        self.z = torch.randn(self._latent_dim, generator=self._generator)
+        self.z = torch.randn(
+            self._latent_dim, generator=self._generator, device="cpu", dtype=torch.float32
+        )
 
     def _on_change(self, change: Any) -> None:
         if not self._quiet:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vae_helpers.devices import given_to
 from vae_helpers.models import PIXELS
 from vae_helpers.training_runs import model_lock
 from vae_helpers.validation import Model
@@ -39,17 +40,13 @@ class Snapshot:
 
     def _count_latents(self) -> int:
         with torch.inference_mode():
-            code = self.copy.encode(torch.zeros(2, PIXELS, device=self._device))
+            code = self.copy.encode(given_to(self.copy, torch.zeros(2, PIXELS)))
         code = code[0] if isinstance(code, tuple | list) else code
         if code.ndim != 2 or len(code) != 2:
             raise ValueError(
                 f"encode must give codes of shape (B, D); for two images it gave {tuple(code.shape)}."
             )
         return int(code.shape[1])
-
-    @property
-    def _device(self) -> torch.device:
-        return self._ours[0].device if self._ours else torch.device("cpu")
 
     def decode(self, z: Tensor, label: int = 0) -> Tensor:
         """Codes, shape (B, D), to images on the CPU, shape (B, 784); of the class `label` if the model has classes."""
@@ -58,12 +55,12 @@ class Snapshot:
                 for ours, theirs in zip(self._ours, self._theirs, strict=True):
                     ours.data.copy_(theirs.data)
             decoder = self.copy if self.classes is None else self.copy.given(label)
-            images: Tensor = decoder.decode(z.to(self._device))
+            images: Tensor = decoder.decode(given_to(self.copy, z))
             if images.shape[0] != len(z) or images.numel() != len(z) * PIXELS:
                 raise ValueError(
                     f"decode(z) must have the shape ({len(z)}, {PIXELS}), not {tuple(images.shape)}."
                 )
-            return images.reshape(len(z), PIXELS).cpu()
+            return images.reshape(len(z), PIXELS).cpu().float()
 
 
 def _attached_tensors(model: nn.Module) -> dict[int, Any]:
@@ -80,7 +77,7 @@ def latents_by_effect(snapshot: Snapshot) -> list[int]:
     """The latents in the order of how much moving each one from −2 to 2 changes the decoded picture."""
     generator = torch.Generator().manual_seed(0)
     latents = snapshot.latent_dim
-    base = torch.randn(16, latents, generator=generator)
+    base = torch.randn(16, latents, generator=generator, device="cpu")
     low, high = (base.repeat(latents, 1, 1) for _ in range(2))
     for latent in range(latents):
         low[latent, :, latent], high[latent, :, latent] = -2.0, 2.0

@@ -57,7 +57,7 @@ class _Run:
 
     def __init__(self, noise: Tensor, weights: dict[str, Tensor] | None = None) -> None:
         torch.manual_seed(1)
-        self.model = _Watched(noise).to(noise.dtype)
+        self.model = _Watched(noise).to(noise)
         if weights is not None:
             self.model.load_state_dict(weights)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-5)
@@ -82,7 +82,7 @@ class _Run:
             torch.zeros_like(p) if t is None else t
             for p, t in zip(parameters, tensors, strict=True)
         ]
-        return torch.cat([t.detach().flatten() for t in filled]).to(torch.float64).numpy()
+        return torch.cat([t.detach().flatten() for t in filled]).cpu().double().numpy()
 
     def step(self, calls: Calls, key: str, answer: Any, x: Tensor, seed: str = "") -> None:
         """Let the answer take its step, and record what happened."""

@@ -12,7 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from ... import answers
-from ..calls import Calls, Inputs, Record, describe, dtype_of, in_mode, watching, without_gradient
+from ..calls import (
+    Calls,
+    Inputs,
+    Record,
+    describe,
+    dtype_of,
+    in_mode,
+    watching,
+    waved,
+    without_gradient,
+)
 from ..exercise import Exercise, Given
 from ..formulas import PIXELS
 from ..inputs import images_and_codes
@@ -99,7 +109,7 @@ def _note_own_noise(calls: Calls, model: nn.Module, images: Tensor) -> None:
             calls.seed_for(f"own noise {number}")
             _, mu, logvar = model(images)
             noise.append((codes[-1] - mu) / torch.exp(0.5 * logvar))
-        calls.record["own noise"] = torch.cat(noise).to(torch.float64).numpy()
+        calls.record["own noise"] = torch.cat(noise).cpu().double().numpy()
 
 
 def _note_lost(calls: Calls, model: nn.Module, images: Tensor) -> None:
@@ -107,8 +117,7 @@ def _note_lost(calls: Calls, model: nn.Module, images: Tensor) -> None:
 
     def total(part: int) -> Tensor:
         calls.seed_for("forward")
-        output: Tensor = model(images)[part].double()
-        return (output * torch.arange(output.numel()).view(output.shape).cos()).sum()
+        return waved(model(images)[part])
 
     for part, name in enumerate(("the reconstruction", "mu", "logvar")):
         with contextlib.suppress(Exception), torch.enable_grad():
