@@ -86,6 +86,20 @@ def test_ten_classes_have_the_ten_colours_in_their_order(ax):
     assert shown == [mpl.colors.to_hex(colour) for colour in figures.CLASS_COLOURS]
 
 
+def test_groups_stand_in_rows_from_the_top(ax):
+    groups = {"one": [1.0, 2.0], "two": [3.0]}
+    rows = figures.draw_groups(ax, groups, ["red", "blue"], reference=1.5)
+    assert [row.get_offsets().tolist() for row in rows] == [[[1, 0], [2, 0]], [[3, 1]]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert list(ax.lines[0].get_xdata()) == [1.5, 1.5]
+    other = mpl.figure.Figure().subplots()
+    assert len(figures.draw_groups(other, groups, ["red"])) == 2
+    assert not other.lines
+    with pytest.raises(ValueError, match="at least one group"):
+        figures.draw_groups(ax, {}, ["red"])
+
+
 def test_ten_colours_that_differ():
     assert len({mpl.colors.to_hex(colour) for colour in figures.CLASS_COLOURS}) == 10
 

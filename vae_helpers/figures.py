@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,33 @@ def draw_codes(
         )
     _name_latents(ax)
     return drawn
+
+
+def draw_groups(
+    ax: Axes,
+    groups: Mapping[str, Sequence[float]],
+    colours: Sequence[str],
+    *,
+    reference: float | None = None,
+) -> list[PathCollection]:
+    """Draw each group of numbers as marks in a row of its own, named at the left, the first group at the top.
+
+    Colours and markers go round in turn; a dashed line stands at `reference`.
+
+    Raises:
+        ValueError: there is no group, or no colour.
+    """
+    if not groups or not colours:
+        raise ValueError("There must be at least one group of numbers, and one colour.")
+    rows = []
+    for row, values in enumerate(groups.values()):
+        look = {"color": colours[row % len(colours)], "marker": "osD^v<>"[row % 7]}
+        rows.append(ax.scatter(values, [row] * len(values), s=36, alpha=0.8, **look))
+    if reference is not None:
+        ax.axvline(reference, color="black", linestyle="--", linewidth=1)
+    ax.set_yticks(range(len(groups)), list(groups))
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    return rows
 
 
 def draw_posteriors(
