@@ -136,6 +136,33 @@ def test_the_arrow_keys_leave_the_point_on_the_pad(open_lab):
     )
 
 
+def test_keys_that_the_page_takes_for_itself_reach_the_lab_first(open_lab):
+    """As in Notebook 7, whose shortcuts take arrow keys at the document, on their way down."""
+    page = open_lab()
+    page.evaluate(
+        """addEventListener("keydown", (event) => window.came = event.key);
+        document.addEventListener("keydown", (event) => {
+            event.stopPropagation(); event.preventDefault(); window.taken = event.key;
+        }, true)"""
+    )
+    page.get_by_role("slider", name="latent plane").press("ArrowRight")
+    assert numbers(page, "z")[0] == pytest.approx(0.1)
+    slider = page.get_by_role("slider", name="z[1]")
+    slider.press("ArrowRight")
+    assert numbers(page, "z")[1] > 0
+    paper = page.get_by_role("application")
+    for key in (" ", *["ArrowDown"] * 12):
+        paper.press(key)
+    assert page.evaluate(f"{LAB}.drawing !== null")
+    assert page.evaluate("window.taken") is None
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("window.taken") == "ArrowDown"
+    page.evaluate(f"{LAB}.dispose()")
+    page.get_by_role("slider", name="latent plane").press("ArrowRight")
+    assert page.evaluate("window.taken") == "ArrowRight"
+
+
 def test_by_touch(open_lab):
     page = open_lab(has_touch=True)
     box = page.get_by_role("slider", name="latent plane").bounding_box()

@@ -230,8 +230,16 @@ class Lab {
 
   build(el) {
     const root = make("div", { class: "latent-lab", role: "group", "aria-label": "Latent lab" }, make("style", {}, STYLE));
-    // JupyterLab has its own use for arrow keys and letters; in here they belong to the lab.
-    root.addEventListener("keydown", (event) => event.ctrlKey || event.metaKey || event.stopPropagation());
+    // Jupyter has its own use for arrow keys and letters, and takes them on their way down, at the document. In here
+    // they belong to the lab, so they are taken before, at the window. What a browser does by itself stays as it is.
+    this.onKey = (event) => {
+      const target = event.composedPath()[0];
+      if (event.ctrlKey || event.metaKey || !root.contains(target)) return;
+      event.stopPropagation();
+      if (target === this.pad) this.padKey(event);
+      else if (target === this.paper) this.paperKey(event);
+    };
+    window.addEventListener("keydown", this.onKey, true);
     root.append(this.buildPad(), this.buildPicture(), this.buildDrawing(), this.buildSliders());
     el.replaceChildren(root);
     this.drawMap();
@@ -244,7 +252,6 @@ class Lab {
       "aria-label": "latent plane, the arrow keys move the point",
       onpointerdown: (event) => this.drag(event),
       onpointermove: (event) => event.buttons & 1 && this.drag(event),
-      onkeydown: (event) => this.padKey(event),
     });
     this.map = square(2 * PAD); // the codes of the test images, drawn once
     const section = make("section", {}, named("Latent plane"), this.pad);
@@ -292,7 +299,6 @@ class Lab {
       "aria-label": "draw a digit: drag, or move the pen by the arrow keys and lift or lower it by the space bar",
       onpointerdown: (event) => this.stroke(event, true),
       onpointermove: (event) => event.buttons & 1 && this.stroke(event, false),
-      onkeydown: (event) => this.paperKey(event),
     });
     this.pen = this.paper.getContext("2d", { willReadFrequently: true });
     this.cursor = { x: 140, y: 60, down: false };
@@ -645,6 +651,7 @@ class Lab {
     this.stop();
     clearTimeout(this.timers.say);
     clearTimeout(this.timers.tell);
+    window.removeEventListener("keydown", this.onKey, true);
     this.model.off("change:z", this.onZ);
     this.model.off("change:x", this.onX);
   }
