@@ -70,8 +70,8 @@ def fit(
 
     Under torchrun, with torch.distributed initialised, the processes share each batch and take the same steps.
 
-    On an NVIDIA GPU the step of a `VAE` or an `Autoencoder` of the course, without hooks or changed methods, is captured
-    once and replayed: the same numbers, without the waiting between kernels. Your own models run as they are written.
+    On an NVIDIA GPU the step of a `VAE` or an `Autoencoder` of the course, without hooks or changed methods, is
+    captured once and replayed: the same numbers, without the waiting between kernels. Your own models run as written.
 
     The stop button ends the training: the model stays as trained so far, and the history says `interrupted`.
 
