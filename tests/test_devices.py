@@ -2,9 +2,9 @@
 
 import math
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -12,12 +12,14 @@ from vae_helpers import (
     GAN,
     VAE,
     Autoencoder,
+    History,
     LatentLab,
     LatentSliders,
     active_units,
     answers,
     captured,
     check,
+    checkpoints,
     checks,
     devices,
     effective_beta,
@@ -85,7 +87,7 @@ def test_results_come_back_to_the_cpu(fake, call):
 
 def test_a_manifold_of_a_model_elsewhere(fake):
     with pytest.raises(RuntimeError, match="numpy"):  # which ends the run of a fake tensor
-        figures.draw_manifold(plt.figure().subplots(), fake[0])
+        figures.draw_manifold(Figure().subplots(), fake[0])
 
 
 def test_the_fake_sees_where_devices_meet(fake):
@@ -127,7 +129,7 @@ def test_double_precision(x):
     assert double.fc1.weight.dtype == torch.float64
     assert losses[0] == pytest.approx(losses[1], rel=0.01)
     assert objectives.elbo(double, x).dtype == torch.float64
-    figures.draw_manifold(plt.figure().subplots(), load_pretrained("vae-mnist-2").double())
+    figures.draw_manifold(Figure().subplots(), load_pretrained("vae-mnist-2").double())
     LatentSliders(double, latents=2).random_button.click()
     LatentLab(load_pretrained("vae-mnist-2").double())
     gan = GAN(latent_dim=3, hidden_dim=16).double()
@@ -191,16 +193,54 @@ def test_what_is_captured():
     class Own(VAE):
         pass
 
-    hooked, watched, replaced, other = VAE(), VAE(), VAE(), VAE()
+    hooked, watched, after, replaced, other = (VAE() for _ in range(5))
+    after.fc1.weight.register_post_accumulate_grad_hook(lambda weight: None)
     hooked.fc1.register_forward_hook(lambda *_: None)
     watched.fc1.weight.register_hook(lambda gradient: gradient)
     replaced.decode = lambda z: 1 - replaced.fc_dec(z)
     other.fc_dec[1] = nn.Dropout()
-    for model in (Own(), hooked, watched, replaced, other, GAN(), answers.VAE()):
+    for model in (Own(), hooked, watched, after, replaced, other, GAN(), answers.VAE()):
         assert not captured.can_capture(model, objective, place)
     for goal in (objectives.NegativeELBO(warm_up=3), objectives.LossFunction(print)):
         assert not captured.can_capture(VAE(), goal, place)
     assert not captured.can_capture(VAE(), objective, devices.CPU)
+    with torch.autograd.set_detect_anomaly(True, check_nan=False):
+        assert not captured.can_capture(VAE(), objective, place)
+
+
+def test_a_checkpoint_of_another_device_goes_on(x, tmp_path):
+    """What Adam needs to know of the device is not taken from the file."""
+    model, path = small(), tmp_path / "checkpoint.pt"
+    fit(model, x, epochs=1, progress=False, checkpoint=path)
+    settings = {"batch_size": 128, "lr": 1e-3, "beta": 1.0, "images": len(x)}
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=False, capturable=True)
+    checkpoints.load(path, model, optimizer, settings, History(2))
+    assert [(g["fused"], g["capturable"]) for g in optimizer.param_groups] == [(False, True)]
+
+
+def test_a_model_that_cannot_be_moved_stays_whole(monkeypatch):
+    model, moved = small(), []
+
+    def to(place):
+        moved.append(place)
+        if len(moved) == 1:
+            raise RuntimeError("out of memory")
+        return model
+
+    monkeypatch.setattr(model, "to", to)
+    with pytest.raises(RuntimeError, match="out of memory"), devices.at(model, GPU or devices.CPU):
+        pass
+    assert moved[-1] == devices.CPU
+
+
+def test_a_part_of_another_precision(x):
+    """The images are as precise as a part of the model is; a frozen part may be of any precision."""
+    model = small()
+    model.scale = nn.Parameter(torch.ones((), dtype=torch.float64), requires_grad=False)
+    model.frozen = nn.Parameter(torch.ones((), dtype=torch.float16), requires_grad=False)
+    assert devices.given_to(model, x).dtype == torch.float32
+    assert devices.given_to(model.double(), x).dtype == torch.float64
+    assert math.isfinite(fit(model, x, epochs=1, progress=False).train["loss"][0])
 
 
 # --- with one -----------------------------------------------------------------------------------
@@ -272,7 +312,7 @@ def test_measures_of_a_model_on_a_gpu(x, digits):
 
 @gpu
 def test_pictures_of_a_model_on_a_gpu(x, digits):
-    model, ax = load_pretrained("vae-mnist-2").to(GPU), plt.figure().subplots()
+    model, ax = load_pretrained("vae-mnist-2").to(GPU), Figure().subplots()
     figures.draw_manifold(ax, model)
     codes = model.encode(x.flatten(1).to(GPU))[0].detach()
     figures.draw_codes(ax, codes, digits.train_y[:300])
@@ -289,7 +329,7 @@ def test_the_gpu_as_the_default_device(by_default, x):
     fit(model, x, epochs=1, progress=False)
     LatentSliders(model).random_button.click()
     LatentLab(model)
-    figures.draw_manifold(plt.figure().subplots(), model)
+    figures.draw_manifold(Figure().subplots(), model)
     for name, right in (("kl_divergence", answers.kl_divergence), ("vae", answers.VAE)):
         assert getattr(check, name)(right)
     assert check.vae(answers.VAE())

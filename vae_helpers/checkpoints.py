@@ -61,6 +61,9 @@ def load(
                 f"process(es)). {remedy}"
             )
         model.load_state_dict(state["model"])
+        groups = (state["optimizer"]["param_groups"], optimizer.state_dict()["param_groups"])
+        for theirs, ours in zip(*groups, strict=True):  # how to step depends on the device
+            theirs |= {name: ours[name] for name in ("fused", "capturable")}
         optimizer.load_state_dict(state["optimizer"])
         history.train, history.test = state["history"]["train"], state["history"]["test"]
         history.seconds = state["history"]["seconds"]
@@ -73,14 +76,16 @@ def load(
 
 def random_state() -> list[Tensor]:
     """The state of torch's random numbers, of the CPU and of each GPU."""
-    return [
-        torch.get_rng_state(),
-        *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []),
-    ]
+    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        cards = [torch.mps.get_rng_state()]
+    return [torch.get_rng_state(), *cards]
 
 
 def set_random_state(states: list[Tensor]) -> None:
     """Put back what `random_state` gave."""
     torch.set_rng_state(states[0])
-    if len(states) > 1:
+    if len(states) > 1 and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states[1])
+    elif len(states) > 1:
         torch.cuda.set_rng_state_all(states[1:])

@@ -140,10 +140,11 @@ def _joined(device: str) -> Iterator[str]:
     # threads, to the end of the interpreter, which they can crash.
     importlib.import_module("torch.distributed.nn")
     dist.init_process_group(backend)
-    signal.signal(signal.SIGTERM, _end)
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         yield device
     finally:
+        signal.signal(signal.SIGTERM, before)
         dist.destroy_process_group()
 
 

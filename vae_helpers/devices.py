@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from .training_runs import model_lock
 
 CPU = torch.device("cpu")
-ROWS = 10_000  # encoded at once
 
 
 def _weights(model: Any) -> Iterator[Tensor]:
@@ -28,27 +27,25 @@ def place_of(model: Any) -> torch.device:
 
 
 def given_to(model: Any, x: Tensor) -> Tensor:
-    """x on the model's device; if it holds no whole numbers, in the model's precision too."""
-    weight = next(_weights(model), None)
-    if weight is None:
-        return x
-    return x.to(weight.device, weight.dtype if x.is_floating_point() else x.dtype)
+    """x on the model's device, and in its precision, unless x holds whole numbers or a part of the model has x's."""
+    dtypes = [weight.dtype for weight in _weights(model)]
+    keep = not dtypes or not x.is_floating_point() or x.dtype in dtypes
+    return x.to(place_of(model), x.dtype if keep else dtypes[0]) if dtypes else x
 
 
 def encoded(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What a VAE's `encode` gives for all of x, asked for part by part; on the CPU."""
-    parts = [model.encode(given_to(model, part)) for part in x.split(ROWS)]
-    mu, logvar = (torch.cat([one.cpu() for one in each]) for each in zip(*parts, strict=True))
-    return mu, logvar
+    """What a VAE's `encode` gives for x, on the CPU."""
+    mu, logvar = model.encode(given_to(model, x))
+    return mu.cpu(), logvar.cpu()
 
 
 @contextlib.contextmanager
 def at(model: nn.Module, place: torch.device) -> Iterator[None]:
     """Let a model be on a device for a while."""
     before = place_of(model)
-    with model_lock(model):
-        model.to(place)
     try:
+        with model_lock(model):
+            model.to(place)
         yield
     finally:
         with model_lock(model):

@@ -92,7 +92,11 @@ def effective_beta(
             n: t.requires_grad_() for n, t in (("recon_x", recon_x), ("mu", mu), ("logvar", logvar))
         }
         given = loss(recon_x, x, mu, logvar)
-        value = torch.as_tensor(given).cpu().double()
+        value = (
+            given.cpu().double()
+            if isinstance(given, Tensor)
+            else torch.as_tensor(given, dtype=torch.float64, device="cpu")
+        )
         if value.numel() != 1:
             raise ValueError(
                 f"The loss must be one number for a batch; it has the shape {tuple(value.shape)}."

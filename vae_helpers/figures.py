@@ -138,7 +138,7 @@ def draw_groups(
         raise ValueError("There must be at least one group of numbers, and one colour.")
     rows = []
     for row, values in enumerate(groups.values()):
-        look = {"color": colours[row % len(colours)], "marker": "osD^v<>"[row % 7]}
+        look: dict[str, Any] = {"color": colours[row % len(colours)], "marker": "osD^v<>"[row % 7]}
         rows.append(ax.scatter(values, [row] * len(values), s=36, alpha=0.8, **look))
     if reference is not None:
         ax.axvline(reference, color="black", linestyle="--", linewidth=1)

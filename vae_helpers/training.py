@@ -85,42 +85,41 @@ def fit(
     criterion, place = as_objective(objective, beta), devices.choose(device, model)
     check_precision(model, place)
     history, was_training = History(epochs), model.training
-    with (
-        devices.at(model, place),
-        devices.random_numbers(generator, place),
-        bar(progress, history) as show,
-    ):
+    with devices.at(model, place):
         train, test = prepare_data(criterion, train_x, labels, test_x, test_labels, model)
         if min(batch_size, len(train_x)) < processes.count():
             raise ValueError(
                 f"Each of the {processes.count()} processes needs an image of every batch: make the batch larger."
             )
-        for data in (train, test):
-            _rehearse(model, criterion, *data)
-        capture = can_capture(model, criterion, place)
-        optimizer = torch.optim.Adam(
-            model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"), capturable=capture
-        )
-        processes.same_start(model)
-        step = _Step(model, criterion, optimizer, *train)
-        captured = CapturedStep(step, batch_size) if capture else step
-        after_epoch = [show]
-        if checkpoint is not None:
-            kept = (checkpoint, model, optimizer, settings)
-            checkpoints.load(*kept, history)
-            after_epoch.insert(0, partial(checkpoints.save, *kept))
-        try:
-            while history.finished < epochs:
-                start = time.perf_counter()
-                append(history.train, _train_epoch(captured, step, batch_size, history.finished))
-                append(history.test, _measure(model, criterion, *test))
-                history.seconds.append(time.perf_counter() - start)
-                for call in after_epoch:
-                    call(history)
-        except KeyboardInterrupt:
-            history.interrupted = True
-        finally:
-            model.train(was_training)
+        with devices.random_numbers(generator, place), bar(progress, history) as show:
+            for data in (train, test):
+                _rehearse(model, criterion, *data)
+            capture = not callable(progress) and can_capture(model, criterion, place)
+            optimizer = torch.optim.Adam(
+                model.parameters(), lr=lr, fused=place.type in ("cpu", "cuda"), capturable=capture
+            )
+            processes.same_start(model)
+            step = _Step(model, criterion, optimizer, *train)
+            captured = CapturedStep(step, batch_size) if capture else step
+            after_epoch = [show]
+            if checkpoint is not None:
+                kept = (checkpoint, model, optimizer, settings)
+                checkpoints.load(*kept, history)
+                after_epoch.insert(0, partial(checkpoints.save, *kept))
+            try:
+                while history.finished < epochs:
+                    start = time.perf_counter()
+                    append(
+                        history.train, _train_epoch(captured, step, batch_size, history.finished)
+                    )
+                    append(history.test, _measure(model, criterion, *test))
+                    history.seconds.append(time.perf_counter() - start)
+                    for call in after_epoch:
+                        call(history)
+            except KeyboardInterrupt:
+                history.interrupted = True
+            finally:
+                model.train(was_training)
     return history
 
 

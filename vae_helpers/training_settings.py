@@ -36,7 +36,7 @@ def check_precision(model: nn.Module, place: torch.device) -> None:
     Raises:
         TypeError: the model's weights have 16 bits, or autocast would give it numbers of 16 bits.
     """
-    short = {p.dtype for p in model.parameters() if p.is_floating_point() and p.itemsize < 4}
+    short = {p.dtype for p in model.parameters() if p.requires_grad and p.itemsize < 4}
     if short:
         raise TypeError(
             f"The model's weights are {short.pop()}: so few digits lose Adam's small steps. Train in float32, after "

@@ -24,6 +24,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 
+from .. import devices
 from ..devices import CPU
 from ..parts import unregistered
 
@@ -39,7 +40,7 @@ LIBRARIES = str(Path(torch.__file__).parents[1])
 def random_numbers_kept() -> Iterator[None]:
     """Leave the random numbers of torch, NumPy and Python as they were."""
     numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002 - what learners use
-    with torch.random.fork_rng():
+    with devices.random_numbers_kept(devices.accelerator() or CPU):
         try:
             yield
         finally:
@@ -203,7 +204,8 @@ class Calls:
 def waved(value: Tensor) -> Tensor:
     """One number, in which each number of a tensor has a weight of its own."""
     value = value.cpu().double()
-    return (value * torch.arange(1, value.numel() + 1).view(value.shape).cos()).sum()
+    numbers = torch.arange(1, value.numel() + 1, device=value.device)
+    return (value * numbers.view(value.shape).cos()).sum()
 
 
 def without_gradient(model: nn.Module, total: Callable[[], Tensor]) -> list[str]:

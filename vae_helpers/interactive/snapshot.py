@@ -32,7 +32,6 @@ class Snapshot:
         self.model = model
         with model_lock(model):
             self.copy: Any = copy.deepcopy(model, _attached_tensors(model)).eval()
-        self._theirs = [*model.parameters(), *model.buffers()]
         self._ours = [*self.copy.parameters(), *self.copy.buffers()]
         whole: Any = model  # nn.Module names no such attributes
         self.classes: int | None = whole.classes if "given" in needed else None
@@ -52,7 +51,11 @@ class Snapshot:
         """Codes, shape (B, D), to images on the CPU, shape (B, 784); of the class `label` if the model has classes."""
         with torch.inference_mode():
             with model_lock(self.model):
-                for ours, theirs in zip(self._ours, self._theirs, strict=True):
+                theirs_now = [
+                    *self.model.parameters(),
+                    *self.model.buffers(),
+                ]  # .to makes new buffers
+                for ours, theirs in zip(self._ours, theirs_now, strict=True):
                     ours.data.copy_(theirs.data)
             decoder = self.copy if self.classes is None else self.copy.given(label)
             images: Tensor = decoder.decode(given_to(self.copy, z))
