@@ -224,8 +224,8 @@ def test_a_cuda_build_without_a_driver(tmp_path):
         cwd=tmp_path,
     )
     assert len(said.splitlines()) == 1
-    assert "no GPU" in said
-    assert "leave `device` out" in said
+    assert "There is no device 'cuda' here" in said.replace("\\", "")
+    assert "There is: cpu" in said
 
 
 WRONG_CLOCK = """
