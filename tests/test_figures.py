@@ -197,6 +197,19 @@ def test_in_the_architecture_nothing_overlaps_and_every_arrow_goes_from_box_to_b
             assert len(near) == 1
 
 
+def test_a_gradient_reaches_mu_and_sigma_only_where_z_is_computed(ax):
+    drawn = figures.draw_gradient_paths(ax, reparameterized=False)
+    ax.clear()
+    computed = figures.draw_gradient_paths(ax, reparameterized=True)
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    assert len(drawn) == 2
+    reached = [arrow._posA_posB[1] for arrow in computed]
+    assert places["μ"] in reached
+    assert places["σ"] in reached
+    assert places["ε"] not in reached
+    assert not {places["μ"], places["σ"]} & {arrow._posA_posB[1] for arrow in drawn}
+
+
 def test_the_style_loads_and_is_opaque():
     with plt.style.context("vae_helpers.course"):
         assert mpl.colors.to_hex(mpl.rcParams["figure.facecolor"]) == "#ffffff"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse, FancyBboxPatch
+from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
 from .devices import given_to
@@ -21,6 +22,7 @@ from .validation import Model
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 GREY = "#5F5F5F"
+PALE = ("#D3E6F3", "#FBE0CC", "#CFEBE0", "#EAEAEA")  # of the first three and of grey
 # Ten colours that the colour-blind can tell apart (Paul Tol's "muted" and black); each class also has its digit.
 CLASS_COLOURS = (
     "#332288",
@@ -201,24 +203,29 @@ def _name_latents(ax: Axes) -> None:
     ax.set_ylabel("z[1]")
 
 
-def draw_architecture(
-    ax: Axes, *, pixels: int = 784, hidden: int = 400, latents: int = 20
-) -> list[FancyBboxPatch]:
-    """Draw the VAE as boxes and arrows, each with its name in the code and its shape."""
-    boxes: list[FancyBboxPatch] = []
-
-    def box(x: float, y: float, text: str, shape: str, colour: str, height: float = 1.0) -> None:
-        patch = FancyBboxPatch(
-            (x - 0.76, y - height / 2),
-            1.52,
+def _box(ax: Axes, x: float, y: float, width: float, height: float, colour: str) -> FancyBboxPatch:
+    """A box with round corners around (x, y)."""
+    return ax.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
             height,
             boxstyle="round,pad=0.02,rounding_size=0.12",
             facecolor=colour,
             edgecolor="black",
             linewidth=1.4,
         )
-        ax.add_patch(patch)
-        boxes.append(patch)
+    )
+
+
+def draw_architecture(
+    ax: Axes, *, pixels: int = 784, hidden: int = 400, latents: int = 20
+) -> list[FancyBboxPatch]:
+    """Draw the VAE as boxes and arrows, each with its name in the code and its shape."""
+    boxes: list[FancyBboxPatch] = []
+
+    def box(x: float, y: float, text: str, shape: str, colour: str) -> None:
+        boxes.append(_box(ax, x, y, 1.52, 1.0, colour))
         ax.text(x, y + 0.14, text, ha="center", va="center", fontsize=15, fontweight="bold")
         ax.text(x, y - 0.24, shape, ha="center", va="center", fontsize=13)
 
@@ -244,7 +251,7 @@ def draw_architecture(
                 family="monospace",
             )
 
-    pale_blue, pale_orange, pale_green, pale_grey = "#D3E6F3", "#FBE0CC", "#CFEBE0", "#EAEAEA"
+    pale_blue, pale_orange, pale_green, pale_grey = PALE
     box(0.0, 0, "x", f"(B, {pixels})", pale_grey)
     box(2.4, 0, "h", f"(B, {hidden})", pale_blue)
     box(4.9, 1.1, "mu", f"(B, {latents})", pale_blue)
@@ -276,6 +283,70 @@ def draw_architecture(
     ax.set_aspect("equal")
     ax.axis("off")
     return boxes
+
+
+def draw_gradient_paths(ax: Axes, *, reparameterized: bool) -> list[FancyArrowPatch]:
+    """Draw how numbers pass from μ and σ through z to the loss, and the gradient back; the latter's arrows.
+
+    Either z is drawn from N(μ, σ²), and the gradient ends at the draw; or z = μ + σ·ε is computed.
+    """
+    pale_blue, pale_orange, pale_green, pale_grey = PALE
+    back: list[FancyArrowPatch] = []
+
+    def box(place: tuple[float, float], text: str, colour: str, width: float = 1.0) -> None:
+        _box(ax, *place, width, 0.9, colour)
+        ax.text(*place, text, ha="center", va="center", fontsize=15)
+
+    def path(*places: tuple[float, float], forward: bool) -> None:
+        for start, end in itertools.pairwise(places):
+            arrow = FancyArrowPatch(
+                start,
+                end,
+                arrowstyle="-|>",
+                mutation_scale=16,
+                shrinkA=24,
+                shrinkB=24,
+                linewidth=1.6 if forward else 2.6,
+                color="black" if forward else ORANGE,
+                connectionstyle=f"arc3,rad={0.0 if forward else 0.32}",
+            )
+            ax.add_patch(arrow)
+            if not forward:
+                back.append(arrow)
+
+    mu, sigma, z, loss = (0.0, 1.3), (0.0, -1.3), (5.6, 0.0), (7.8, 0.0)
+    box(mu, "μ", pale_blue)
+    box(sigma, "σ", pale_blue)
+    box(z, "z", pale_orange)
+    box(loss, "loss", pale_green)
+    if reparameterized:
+        times, plus, eps = (2.0, -1.3), (3.7, 0.0), (2.0, -3.0)
+        box(times, "×", pale_grey)
+        box(plus, "+", pale_grey)
+        box(eps, "ε", pale_orange)
+        for start, end in (
+            (mu, plus),
+            (sigma, times),
+            (eps, times),
+            (times, plus),
+            (plus, z),
+            (z, loss),
+        ):
+            path(start, end, forward=True)
+        path(loss, z, plus, mu, forward=False)
+        path(plus, times, sigma, forward=False)
+    else:
+        draw = (2.8, 0.0)
+        box(draw, "draw", pale_grey, 1.2)
+        for start, end in ((mu, draw), (sigma, draw), (draw, z), (z, loss)):
+            path(start, end, forward=True)
+        path(loss, z, draw, forward=False)
+        ax.text(draw[0] - 1.3, draw[1], "✕", ha="center", va="center", fontsize=30, color=ORANGE)
+    ax.set_xlim(-0.8, 8.6)
+    ax.set_ylim(-3.7, 2.1)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    return back
 
 
 def draw_gaussian(ax: Axes, mu: float, sigma: float, **style: Any) -> list[Line2D]:

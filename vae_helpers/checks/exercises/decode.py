@@ -159,9 +159,9 @@ MISTAKES = {
     ),
 }
 HINTS = (
-    "The decoder takes z alone: neither the image nor mu.",
-    "Its last step makes each number a probability.",
-    "fc_dec holds all the layers already, the sigmoid included. Apply it to z.",
+    "When you draw new digits there is no image and no mu, only z. So what may the decoder use?",
+    "What would a pixel of 1.3 or of −0.2 say, read as a probability? Something must keep it between 0 and 1.",
+    "Look at what the layers in fc_dec end with, before you add a second sigmoid.",
 )
 
 EXERCISE = Exercise(

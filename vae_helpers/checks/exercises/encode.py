@@ -178,9 +178,10 @@ MISTAKES = {
     ),
 }
 HINTS = (
-    "The encoder is one hidden layer with two layers on top of it, side by side.",
-    "The hidden layer is followed by a relu. The two layers on top are followed by nothing.",
-    "Apply fc1 and torch.relu to x; call the result h. Return fc_mu of h and fc_logvar of h, as two tensors.",
+    "An image has one h. Two questions are asked of it: where do its codes lie, and how far do they spread?",
+    "Both answers may be any number, negative ones too: one is a mean, the other a logarithm. What may then "
+    "follow the last layers?",
+    "Print the shapes. For x of shape (7, 784), h should be (7, 400), and each of the two answers (7, D).",
 )
 
 EXERCISE = Exercise(

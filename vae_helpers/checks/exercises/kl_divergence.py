@@ -268,8 +268,9 @@ MISTAKES = {
 }
 HINTS = (
     "The KL divergence of one latent has three parts: one for the mean, one for σ², one for its logarithm.",
-    "At μ = 0 and σ = 1 the divergence must be 0, and everywhere else above 0. Test your formula there.",
-    "Lesson 03 derives ½ (μ² + σ² − 1 − log σ²). Get σ² from logvar, and add over the latents: dim=1.",
+    "At μ = 0 and σ = 1 it must be 0, and everywhere else above 0. Try your formula at these, and at μ = 1, where "
+    "it is ½.",
+    "One number for each image is asked for: (B, D) goes in, (B,) comes out. Which dimension is added up?",
 )
 
 EXERCISE = Exercise(

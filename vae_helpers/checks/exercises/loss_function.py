@@ -330,7 +330,8 @@ MISTAKES = {
 HINTS = (
     "It is the sum of two terms that you have already written.",
     "Both must be summed over the batch in the same way, or a hidden weight stands between them.",
-    "kl_divergence gives one number for each image. Add them up, and add the reconstruction loss.",
+    "What does kl_divergence give for a batch of seven images, and what does reconstruction_loss give? Only one "
+    "of them has been added up yet.",
 )
 
 EXERCISE = Exercise(

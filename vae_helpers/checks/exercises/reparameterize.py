@@ -300,9 +300,10 @@ MISTAKES = {
     ),
 }
 HINTS = (
-    "z has three ingredients: μ, σ, and a random number ε that depends on neither.",
-    "σ is the square root of σ², and logvar is the logarithm of σ². A square root is a ½ in the exponent.",
-    "torch.randn_like(std) gives ε, one number for each entry. Scale it, shift it, and return it.",
+    "If σ were 0, what would z be? And if μ were 0 and σ were 1? One formula must give both.",
+    "What you are given is log σ². Halve it, and it is log σ. How do you get σ from its logarithm?",
+    "The random part must have the shape of mu and the spread 1, and must not depend on mu or logvar. Multiply "
+    "it by σ, latent by latent.",
 )
 
 EXERCISE = Exercise(

@@ -411,10 +411,9 @@ MISTAKES = {
     ),
 }
 HINTS = (
-    "A step has an order: old gradients away, loss, new gradients, step.",
-    "The model returns what the loss function takes, except for x.",
-    "optimizer.zero_grad(), then the model, the loss, loss.backward(), optimizer.step(); and loss.item() is "
-    "a plain number.",
+    "After loss.backward() each weight has a gradient, added to the one it had before. When should the old one go?",
+    "The optimizer moves the weights along the gradients that are there. What must have happened before?",
+    "A loss still holds the record of how it came about. What you return should be a number that has forgotten it.",
 )
 
 EXERCISE = Exercise(

@@ -259,8 +259,10 @@ MISTAKES = {
 }
 HINTS = (
     "The class has four methods: encode, reparameterize, decode, and forward, which calls the other three.",
-    "forward returns three tensors, in the order that the loss function takes them.",
-    "In forward: encode the flattened image, draw z, decode it. Return the reconstruction, mu and logvar.",
+    "The loss needs more than the picture: it asks how far the encoder's answer is from the prior. What must "
+    "forward therefore give back?",
+    "Follow one batch by its shapes: (B, 1, 28, 28), flattened (B, 784), two of (B, D), z of (B, D), and "
+    "(B, 784) in the end.",
 )
 
 EXERCISE = Exercise(
