@@ -197,6 +197,34 @@ def test_in_the_architecture_nothing_overlaps_and_every_arrow_goes_from_box_to_b
             assert len(near) == 1
 
 
+def test_a_region_has_the_colour_of_its_codes_and_empty_land_none(ax):
+    torch.manual_seed(0)
+    left, right = torch.randn(300, 2) * 0.3 - 3, torch.randn(300, 2) * 0.3 + 3
+    shown = figures.draw_regions(
+        ax, torch.cat([left, right]), torch.arange(2).repeat_interleave(300)
+    )
+    picture, (x0, x1, y0, y1) = shown.get_array(), shown.get_extent()
+
+    def at(x, y):
+        column, row = (x - x0) / (x1 - x0), (y - y0) / (y1 - y0)
+        return picture[round(row * 119), round(column * 119)]
+
+    for place, colour in ((-3, 0), (3, 1)):
+        rgba = mpl.colors.to_rgba(figures.CLASS_COLOURS[colour])
+        np.testing.assert_allclose(at(place, place)[:3], rgba[:3], atol=1e-6)
+        assert at(place, place)[3] == pytest.approx(0.6)
+    assert at(-3, 3)[3] == at(3, -3)[3] == at(0, 0)[3] == 0
+
+
+def test_a_hole_begins_at_its_radius(ax):
+    ax.set(xlim=(-2, 2), ylim=(-2, 2))
+    shown = figures.draw_holes(ax, torch.zeros(1, 2), 1.0)
+    (boundary,) = shown.get_paths()
+    edges = np.concatenate([part for part in boundary.to_polygons() if np.abs(part).max() < 1.9])
+    np.testing.assert_allclose(np.linalg.norm(edges, axis=1), 1.0, atol=0.01)
+    assert boundary.get_extents().bounds == pytest.approx((-2, -2, 4, 4))
+
+
 def test_a_gradient_reaches_mu_and_sigma_only_where_z_is_computed(ax):
     drawn = figures.draw_gradient_paths(ax, reparameterized=False)
     ax.clear()

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgba
+from matplotlib.contour import QuadContourSet
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch
@@ -122,6 +124,59 @@ def draw_codes(
     return drawn
 
 
+@torch.no_grad()
+def draw_regions(
+    ax: Axes, codes: Tensor, classes: Tensor, *, neighbours: int = 20, side: int = 120
+) -> AxesImage:
+    """Colour the plane by the class that prevails among the nearest codes: the stronger, the more of them agree.
+
+    Codes, (N, 2), and their classes, (N,); the picture covers all but the outermost hundredth of them. A place that
+    is farther from its nearest code than a tenth of the picture's width stays white.
+    """
+    codes, classes = codes.float().cpu(), classes.cpu()
+    low, high = (codes.quantile(share, dim=0) for share in (0.01, 0.99))
+    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    across, up = (torch.linspace(low[i].item(), high[i].item(), side) for i in (0, 1))
+    picture = torch.ones(side * side, 4)
+    colours = torch.tensor([to_rgba(colour) for colour in CLASS_COLOURS])
+    places = torch.cartesian_prod(up, across).flip(1)
+    for part, rgba in zip(places.split(1_000), picture.split(1_000), strict=True):
+        distances, nearest = torch.cdist(part, codes).topk(neighbours, largest=False)
+        votes = (
+            torch.nn.functional.one_hot(classes[nearest], len(CLASS_COLOURS)).float().mean(dim=1)
+        )
+        share, winner = votes.max(dim=1)
+        rgba[:] = colours[winner]
+        rgba[:, 3] = 0.6 * share**2 * (distances[:, 0] < 0.1 * (high - low).max())
+    shown = ax.imshow(
+        picture.reshape(side, side, 4).numpy(),
+        extent=(*across[[0, -1]].tolist(), *up[[0, -1]].tolist()),
+        origin="lower",
+        aspect="auto",
+        interpolation="bilinear",
+        zorder=0,
+    )
+    _name_latents(ax)
+    return shown
+
+
+@torch.no_grad()
+def draw_holes(ax: Axes, codes: Tensor, radius: float, *, side: int = 150) -> QuadContourSet:
+    """Shade what lies farther than `radius` from each of the codes, (N, 2), within the axes' present limits."""
+    codes = codes.float().cpu()
+    across, up = torch.linspace(*ax.get_xlim(), side), torch.linspace(*ax.get_ylim(), side)
+    places = torch.cartesian_prod(up, across).flip(1)
+    distances = torch.cat([torch.cdist(part, codes).amin(dim=1) for part in places.split(1_000)])
+    return ax.contourf(
+        across,
+        up,
+        distances.reshape(side, side),
+        levels=[radius, math.inf],
+        colors=["#D9D9D9"],
+        zorder=0,
+    )
+
+
 def draw_groups(
     ax: Axes,
     groups: Mapping[str, Sequence[float]],
@@ -205,17 +260,17 @@ def _name_latents(ax: Axes) -> None:
 
 def _box(ax: Axes, x: float, y: float, width: float, height: float, colour: str) -> FancyBboxPatch:
     """A box with round corners around (x, y)."""
-    return ax.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - height / 2),
-            width,
-            height,
-            boxstyle="round,pad=0.02,rounding_size=0.12",
-            facecolor=colour,
-            edgecolor="black",
-            linewidth=1.4,
-        )
+    patch = FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0.02,rounding_size=0.12",
+        facecolor=colour,
+        edgecolor="black",
+        linewidth=1.4,
     )
+    ax.add_patch(patch)
+    return patch
 
 
 def draw_architecture(
