@@ -82,12 +82,11 @@ def test_a_checked_cell_has_something_to_check(path):
 @lesson
 def test_its_cells_are_short(path):
     for cell in code_cells(path):
-        if "whole-program" not in cell["metadata"].get("tags", []):
-            lines = [line for line in source(cell).splitlines() if line.strip()]
-            marks = sum(
-                line.strip() in (derive_exercises.BEGIN, derive_exercises.END) for line in lines
-            )
-            assert len(lines) - marks <= 25, source(cell)
+        lines = [line for line in source(cell).splitlines() if line.strip()]
+        marks = sum(
+            line.strip() in (derive_exercises.BEGIN, derive_exercises.END) for line in lines
+        )
+        assert len(lines) - marks <= 25, source(cell)
 
 
 @lesson
@@ -326,8 +325,7 @@ def test_the_shown_solutions_are_those_of_the_lessons():
     ours = without_annotations((ROOT / "vae_helpers" / "answers.py").read_text(encoding="utf-8"))
     steps = {}
     for cell in (cell for path in [*COMPLETE, *LEARNERS[8:9]] for cell in code_cells(path)):
-        if "whole-program" not in cell["metadata"].get("tags", []):
-            steps |= without_annotations(source(cell))
+        steps |= without_annotations(source(cell))
     assert {name: steps[name] for name in ours} == ours
 
 
