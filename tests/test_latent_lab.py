@@ -78,6 +78,7 @@ def test_the_map_holds_the_test_images_codes_of_both_models(digits):
         start = lab.spec["networks"][name]["codes"]
         found = codes[start : start + 3_000].reshape(1_000, 3)
         assert np.abs(found - expected.numpy()).max() < 2e-3
+    assert lab.z == codes[:3].tolist()  # it opens on the first image
     assert lab.spec["labels"] == digits.test_y[::2].tolist()
     assert len(lab.images) == 40 * 784
     assert np.array_equal(

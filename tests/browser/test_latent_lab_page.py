@@ -33,13 +33,15 @@ def page_of(tmp_path_factory, digits):
 def open_lab(open_page, page_of):
     """Open a lab with the network cut; whatever it asks for besides itself is an error."""
 
-    def open_lab(name="lab-vae-mnist-2", **settings):
+    def open_lab(name="lab-vae-mnist-2", *, still=True, **settings):
         page = open_page(**{"viewport": {"width": 1040, "height": 900}, "offline": True} | settings)
         asked = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(page_of(name))
         page.wait_for_function(LAB)
         assert asked == [page_of(name)]
+        if still:  # it opens moving
+            page.evaluate(f"{LAB}.move(new Float32Array({LAB}.latents))")
         return page
 
     return open_lab
@@ -304,3 +306,57 @@ def test_no_rule_of_accessibility_is_broken(open_lab, scheme, width):
     found = Axe().run(page, options=rules)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= width  # no scrolling sideways
+
+
+def test_it_opens_on_a_clear_digit_that_moves_until_it_is_touched(open_lab):
+    page = open_lab(still=False)
+    first = picture(page)
+    page.wait_for_timeout(500)
+    assert picture(page) != first
+    page.get_by_role("slider", name="latent plane").press("ArrowRight")
+    still = picture(page)
+    page.wait_for_timeout(300)
+    assert picture(page) == still
+    for _ in range(5):
+        calm = open_lab(still=False, reduced_motion="reduce")
+        sure = calm.evaluate(f"{LAB}.classify({LAB}.decoded).sure")
+        assert sure > 0.9
+        first = picture(calm)
+        calm.wait_for_timeout(200)
+        assert picture(calm) == first
+
+
+@pytest.mark.parametrize("width", [320, 360, 412])
+@pytest.mark.parametrize("name", ["lab-vae-mnist-2", "vae-mnist-20"])
+def test_on_a_phone_nothing_sticks_out(open_lab, width, name):
+    page = open_lab(name, viewport={"width": width, "height": 740})
+    page.get_by_role("button", name="a test image").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@torch.no_grad()
+def test_behind_the_plane_lies_what_it_decodes_to(open_lab, digits):
+    """Also after a move of a latent that the plane does not show; the strokes are dark, so the mean is compared."""
+    page, model = open_lab("vae-mnist-20"), load_pretrained("vae-mnist-20")
+    script = f"""() => {{
+      const [canvas, lab] = [document.createElement("canvas"), {LAB}];
+      [canvas.width, canvas.height] = [252, 252];
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = "#fff";
+      pen.fillRect(0, 0, 252, 252);
+      lab.drawManifold(pen, 252);
+      return Array.from(pen.getImageData(0, 0, 252, 252).data).filter((_, i) => i % 4 === 0);
+    }}"""
+    z = torch.randn(20, generator=torch.Generator().manual_seed(1))
+    page.evaluate(f"(z) => {LAB}.move(Float32Array.from(z))", z.tolist())
+    shown = torch.tensor(page.evaluate(script)).reshape(9, 28, 9, 28).transpose(1, 2)
+    across, up = page.evaluate(f"{LAB}.axes")
+    reach = page.evaluate(f"{LAB}.reach")
+    for row, column in ((0, 0), (4, 4), (2, 7), (8, 3)):
+        place = z.clone()
+        place[across] = ((2 * column + 1) / 9 - 1) * reach
+        place[up] = (1 - (2 * row + 1) / 9) * reach
+        expected = 255 - 0.28 * 255 * model.decode(place[None])[0].reshape(28, 28)
+        assert (shown[row, column] - expected).abs().max() < 3
+    settle(page)
+    assert page.evaluate(f"{LAB}.behind === {LAB}.elsewhere()")

@@ -26,7 +26,13 @@ const STYLE = `
 .latent-lab .sliders label { display: grid; grid-template-columns: 48px 1fr 44px; gap: 6px; align-items: center; }
 .latent-lab output { font-variant-numeric: tabular-nums; text-align: right; }
 .latent-lab p { margin: 0; min-height: 1.4em; }
+.latent-lab p.hint { font-size: 12px; min-height: 0; }
 `;
+
+const HINTS = {
+  plane: "The circles hold 39, 86 and 99 of 100 codes drawn from the prior; the ellipse is q(z|x) of your drawing, at two standard deviations. Behind them: what each place decodes to.",
+  costs: "Reconstruction: how badly the decoded picture predicts your drawing. KL: what its code costs. Lower is better, for the sum.",
+};
 
 // --- arithmetic ---------------------------------------------------------------------------------
 
@@ -170,6 +176,16 @@ function show(canvas, image) {
   pen.putImageData(shown, 0, 0);
 }
 
+/** Text with a white rim, legible on anything. */
+function lettered(pen, text, x, y) {
+  pen.save();
+  Object.assign(pen, { lineWidth: 5, lineJoin: "round", strokeStyle: "#fff", fillStyle: INK, textAlign: "center", textBaseline: "middle" });
+  pen.font = `${pen.canvas.width / 30}px sans-serif`;
+  pen.strokeText(text, x, y);
+  pen.fillText(text, x, y);
+  pen.restore();
+}
+
 const named = (text) => make("div", { class: "name" }, text);
 const round = (value) => value.toFixed(1).replace("-", "\u2212");
 
@@ -254,7 +270,8 @@ class Lab {
       onpointermove: (event) => event.buttons & 1 && this.drag(event),
     });
     this.map = square(2 * PAD); // the codes of the test images, drawn once
-    const section = make("section", {}, named("Latent plane"), this.pad);
+    const hint = make("p", { class: "hint" }, HINTS.plane);
+    const section = make("section", {}, named("Latent plane"), this.pad, hint);
     if (this.latents > 2) {
       const menu = (place) =>
         make(
@@ -306,7 +323,7 @@ class Lab {
     this.costs = make("p", { "aria-live": "polite" });
     const row = make("div", { class: "row" }, make("button", { type: "button", onclick: () => this.clear() }, "clear"));
     if (this.spec.images) row.append(make("button", { type: "button", onclick: () => this.nextImage() }, "a test image"));
-    return make("section", {}, named("Draw a digit"), this.paper, this.costs, row);
+    return make("section", {}, named("Draw a digit"), this.paper, this.costs, row, make("p", { class: "hint" }, HINTS.costs));
   }
 
   buildSliders() {
@@ -435,19 +452,30 @@ class Lab {
     this.move(this.pins[0].map((a, d) => (1 - t) * a + t * this.pins[1][d]), stop);
   }
 
-  /** From A to B and back where both are pinned; otherwise from one draw of the prior to the next. */
+  /** The code of a test image, one that decodes to a clear digit if such is found; without images, a draw of the prior. */
+  next() {
+    const codes = this.codesOf(this.kind);
+    let z = Float32Array.from({ length: this.latents }, normal);
+    for (let tries = 0; codes && tries < 20; tries++) {
+      z = Float32Array.from(codes[Math.floor(Math.random() * codes.length)]);
+      if (!this.spec.classifier || this.classify(this.decode(z)).sure > 0.99) break;
+    }
+    return z;
+  }
+
+  /** From A to B and back where both are pinned; otherwise from one digit to the next. */
   play() {
     if (this.timers.play) return this.stop();
     this.playButton.setAttribute("aria-pressed", true);
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    let [from, to, t] = [this.z.slice(), Float32Array.from({ length: this.latents }, normal), 0];
+    let [from, to, t] = [this.z.slice(), this.next(), 0];
     const step = () => {
       t += calm ? 0.5 : 0.02;
       if (!this.between.disabled) {
         this.between.value = 1 - Math.abs(1 - (t % 2));
         this.mix(false);
       } else {
-        if (t >= 1) [from, to, t] = [to, Float32Array.from({ length: this.latents }, normal), 0];
+        if (t >= 1) [from, to, t] = [to, this.next(), 0];
         this.move(from.map((a, d) => (1 - t) * a + t * to[d]), false);
       }
     };
@@ -560,8 +588,20 @@ class Lab {
     const [across, up] = this.axes;
     this.pad.setAttribute("aria-valuenow", this.z[across].toFixed(2));
     this.pad.setAttribute("aria-valuetext", `z[${across}] ${round(this.z[across])}, z[${up}] ${round(this.z[up])}`);
-    clearTimeout(this.timers.say); // read the picture out once it stands still
-    this.timers.say = setTimeout(() => this.say(), 250);
+    clearTimeout(this.timers.rest); // read the picture out, and redraw what lies behind, once it stands still
+    this.timers.rest = setTimeout(() => this.rest(), 250);
+  }
+
+  rest() {
+    this.say();
+    if (this.elsewhere() === this.behind) return;
+    this.drawMap();
+    this.drawPad();
+  }
+
+  /** Where the plane lies: the latents that it does not show. */
+  elsewhere() {
+    return this.z.filter((_, d) => !this.axes.includes(d)).join();
   }
 
   say() {
@@ -574,7 +614,26 @@ class Lab {
     this.picture.setAttribute("aria-label", `decoded picture${text && ": " + text}`);
   }
 
-  /** The codes of the test images, each as its label. */
+  /** What a grid of places decodes to, as dark strokes on white, pale. */
+  drawManifold(pen, size) {
+    const [side, small] = [9, square(SIDE)];
+    const z = this.z.slice();
+    pen.save();
+    pen.globalAlpha = 0.28;
+    pen.globalCompositeOperation = "difference";
+    for (let row = 0; row < side; row++) {
+      for (let column = 0; column < side; column++) {
+        z[this.axes[0]] = ((2 * column + 1) / side - 1) * this.reach;
+        z[this.axes[1]] = (1 - (2 * row + 1) / side) * this.reach;
+        show(small, this.decode(z));
+        pen.drawImage(small, (column * size) / side, (row * size) / side, size / side, size / side);
+      }
+    }
+    pen.restore();
+    this.behind = this.elsewhere();
+  }
+
+  /** The manifold, the prior's circles, and the codes of the test images, each as its label. */
   drawMap() {
     const pen = this.map.getContext("2d");
     const size = this.map.width;
@@ -586,7 +645,9 @@ class Lab {
       const far = codes.map((code) => Math.max(...this.axes.map((d) => Math.abs(code[d])))).sort((a, b) => a - b);
       this.reach = Math.max(REACH, 1.05 * far[Math.floor(0.99 * far.length)]);
     }
-    pen.strokeStyle = "#bbb";
+    this.drawManifold(pen, size);
+    pen.strokeStyle = "#777";
+    pen.lineWidth = 2;
     this.pad.setAttribute("aria-valuemin", -this.reach);
     this.pad.setAttribute("aria-valuemax", this.reach);
     for (const [slider] of this.sliders.values()) Object.assign(slider, { min: -Math.ceil(this.reach), max: Math.ceil(this.reach) });
@@ -603,6 +664,10 @@ class Lab {
       pen.fillStyle = this.spec.colours[label % 10];
       pen.fillText(label, ...this.onPad(code));
     });
+    for (const [radius, share] of [[1, 39], [2, 86], [3, 99]]) {
+      const away = (radius / this.reach) * (size / 2) * Math.SQRT1_2;
+      if (size / 2 / this.reach > 40) lettered(pen, `${share} %`, size / 2 + away, size / 2 + away);
+    }
   }
 
   codesOf(kind) {
@@ -642,14 +707,16 @@ class Lab {
       const width = (d) => 2 * Math.exp(0.5 * this.posterior.logvar[d]) * unit; // two standard deviations
       pen.lineWidth = 3;
       pen.beginPath();
-      pen.ellipse(...this.onPad(this.posterior.mu), width(across), width(up), 0, 0, 2 * Math.PI);
+      const [x, y] = this.onPad(this.posterior.mu);
+      pen.ellipse(x, y, width(across), width(up), 0, 0, 2 * Math.PI);
       pen.stroke();
+      lettered(pen, "q(z|x)", Math.min(Math.max(x, 50), this.pad.width - 50), y + width(up) + (y > this.pad.height - 90 ? -2 * width(up) - 30 : 24));
     }
   }
 
   dispose() {
     this.stop();
-    clearTimeout(this.timers.say);
+    clearTimeout(this.timers.rest);
     clearTimeout(this.timers.tell);
     window.removeEventListener("keydown", this.onKey, true);
     this.model.off("change:z", this.onZ);

@@ -141,8 +141,8 @@ class LatentLab(anywidget.AnyWidget):
     `model` is a fully connected VAE with 2 to 32 latents whose layers have the course's names, a learner's own
     included. `autoencoder` has as many latents, and is shown in its place at the press of a button. `classifier`, an
     nn.Sequential from 784 pixels to 10 logits, says what the picture looks like. `images`, an `ImageSet`, gives the
-    map of codes. `z`, the present code, and `x`, the drawn image of 784 numbers or [], are lists that Python may read
-    and set.
+    map of codes. `z`, the present code (at first that of the first test image, or zeros where there are no images),
+    and `x`, the drawn image of 784 numbers or [], are lists that Python may read and set.
 
     Raises:
         TypeError: a model that the page cannot compute; the message says why, and what to use.
@@ -191,8 +191,11 @@ class LatentLab(anywidget.AnyWidget):
         if images is not None:
             codes, shown = _map(models, networks, images, spec)
         weights = packer.half().numpy().tobytes()
-        zeros = [0.0] * sizes.pop()
-        super().__init__(spec=spec, blob=weights, codes=codes, images=shown, z=zeros, x=[])
+        latents = sizes.pop()
+        z = [0.0] * latents
+        if codes:  # open on the first test image
+            z = torch.frombuffer(bytearray(codes), dtype=torch.float16, count=latents).tolist()
+        super().__init__(spec=spec, blob=weights, codes=codes, images=shown, z=z, x=[])
 
     @traitlets.validate("z", "x")
     def _check(self, proposal: Any) -> list[float]:
