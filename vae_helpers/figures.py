@@ -169,9 +169,9 @@ def draw_holes(ax: Axes, codes: Tensor, radius: float, *, side: int = 150) -> Qu
     places = torch.cartesian_prod(up, across).flip(1)
     distances = torch.cat([torch.cdist(part, codes).amin(dim=1) for part in places.split(1_000)])
     return ax.contourf(
-        across,
-        up,
-        distances.reshape(side, side),
+        across.numpy(),
+        up.numpy(),
+        distances.reshape(side, side).numpy(),
         levels=[radius, math.inf],
         colors=["#D9D9D9"],
         zorder=0,
