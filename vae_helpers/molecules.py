@@ -147,7 +147,7 @@ def draw_molecules(
     legends: Sequence[str] | None = None,
     title: str | None = None,
 ) -> AxesImage:
-    """Draw molecules in rows on one axes, each with its legend below.
+    """Draw molecules in rows on one axes, all at one scale, each with its legend below.
 
     Raises:
         ValueError: there are no molecules, a string is the formula of none, or the legends are not as many.
@@ -157,14 +157,16 @@ def draw_molecules(
     if legends is not None and len(legends) != len(molecules):
         raise ValueError(f"There are {len(legends)} legends for {len(molecules)} molecules.")
     options = rdMolDraw2D.MolDrawOptions()
-    options.drawMolsSameScale = False
+    options.drawMolsSameScale = True  # so that a large molecule looks large
     options.legendFontSize = 26
     options.legendFraction = 0.2  # or a large molecule runs into its legend
+    options.minFontSize = 17  # or the letters of a small drawing cannot be read
+    options.padding = 0.02
     options.bondLineWidth = 3
     png = Draw.MolsToGridImage(
         [_read(smiles) for smiles in molecules],
         molsPerRow=min(columns, len(molecules)),
-        subImgSize=(320, 260),
+        subImgSize=(320, 230),
         legends=list(legends) if legends is not None else None,
         drawOptions=options,
         returnPNG=True,
