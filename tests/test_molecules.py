@@ -107,10 +107,10 @@ def test_drawing():
     ax = Figure().subplots()
     picture = molecules.draw_molecules(ax, [ASPIRIN, "CCO", "C"], columns=2, title="Three")
     pixels = torch.as_tensor(picture.get_array())
-    assert pixels.shape[:2] == (2 * 260, 2 * 320)
+    assert pixels.shape[:2] == (2 * 230, 2 * 320)
     dark = (pixels[..., :3].float().mean(dim=2) < 128).float()
-    assert dark[:260, :320].mean() > 0.003
-    assert dark[260:, 320:].sum() == 0  # the fourth place is empty
+    assert dark[:230, :320].mean() > 0.003
+    assert dark[230:, 320:].sum() == 0  # the fourth place is empty
     assert ax.get_title() == "Three"
     with pytest.raises(ValueError, match="no molecules to draw"):
         molecules.draw_molecules(ax, [])
