@@ -84,7 +84,7 @@ def predict(page, group, keys):
         page.keyboard.press("Tab")
     page.keyboard.press(" ")
     said = "[...document.querySelectorAll('.widget-html')].some((e) => /[✓✗]/.test(e.textContent))"
-    page.wait_for_function(said, timeout=5_000)
+    page.wait_for_function(said, timeout=10_000)
 
 
 def test_every_widget_of_a_lesson_moves(run_lesson, browser, front_end, name):
