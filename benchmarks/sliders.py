@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 from tqdm import trange
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
-from browser import ARGUMENTS, CHROMIUM, jupyterlab, run_all_cells
+from browser import jupyter, launch, run_all_cells
 from execute_notebooks import METADATA
 
 ROUNDS = 40
@@ -110,8 +110,8 @@ def main() -> None:
         cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in CELLS]
         book = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
         nbformat.write(book, Path(folder) / "sliders.ipynb")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        with jupyterlab(Path(folder)) as address:
+        browser = launch(playwright, "chromium")
+        with jupyter(Path(folder)) as address:
             page = browser.new_page(viewport={"width": 1300, "height": 2500})
             failed = run_all_cells(page, address("sliders.ipynb"))
             if failed:

@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium on loopback, for the browser tests and the slider benchmark."""
+"""JupyterLab, Notebook 7 and real browsers on loopback, for the browser tests and the slider benchmark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-HOW = "Install Chromium (Debian: apt install chromium) and `pip install -e '.[dev]'`."
+FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
+HOW = {
+    "chromium": "Install Chromium (Debian: apt install chromium) and `pip install -e '.[dev]'`.",
+    "firefox": "Install Firefox (Debian: apt install firefox-esr) and `pip install -e '.[dev]'`.",
+}
+FRONT_ENDS = {  # where each opens a file; a workspace for each, or what was open before comes back too
+    "lab": "lab/workspaces/{stem}/tree/{name}",
+    "notebook": "notebooks/{name}",
+}
 FOLDERS = (
     "JUPYTER_CONFIG_DIR",
     "JUPYTER_DATA_DIR",
@@ -36,11 +44,14 @@ READY = """() => {
   const session = window.jupyterapp?.shell.currentWidget?.sessionContext?.session;
   return session?.kernel?.status === 'idle' && document.querySelectorAll('.jp-CodeCell').length > 0;
 }"""
-RUN = "void window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => 0)"
+RUN = """() => {
+  window.ran = false;
+  window.jupyterapp.commands.execute('notebook:run-all-cells').catch(() => 0).then(() => (window.ran = true));
+}"""
 DONE = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
   const code = panel.content.widgets.filter((cell) => cell.model.type === 'code');
-  return panel.sessionContext.session.kernel.status === 'idle'
+  return window.ran && panel.sessionContext.session.kernel.status === 'idle'
     && code.every((cell) => cell.model.executionCount || !cell.model.sharedModel.source.trim());
 }"""
 ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
@@ -49,9 +60,19 @@ ERRORS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .map((cell) => cell.model.sharedModel.source)"""
 
 
+def launch(playwright: Any, name: str) -> Any:
+    """Start the Chromium or the Firefox that is installed; Firefox is driven over WebDriver BiDi."""
+    if name == "firefox":
+        return playwright.firefox.launch(channel="moz-firefox", executable_path=FIREFOX)
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+
 @contextlib.contextmanager
-def jupyterlab(folder: Path) -> Iterator[Callable[[str], str]]:
-    """Serve a folder with JupyterLab, its settings apart from the user's own; gives the address of a file in it."""
+def jupyter(folder: Path) -> Iterator[Callable[..., str]]:
+    """Serve a folder with JupyterLab, and with Notebook 7 where it is installed, apart from the user's own settings.
+
+    Gives what gives the address of a file in it, in either of `FRONT_ENDS`.
+    """
     own = folder / ".jupyterlab"
     environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     for name in FOLDERS:
@@ -67,18 +88,18 @@ def jupyterlab(folder: Path) -> Iterator[Callable[[str], str]]:
     command = [
         sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
         "--ServerApp.port_retries=0", "--IdentityProvider.token=T", f"--ServerApp.root_dir={folder}",
-        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
     ]  # fmt: skip
+
+    def address(name: str, front_end: str = "lab") -> str:
+        place = FRONT_ENDS[front_end].format(name=name, stem=Path(name).stem)
+        return f"http://127.0.0.1:{port}/{place}?token=T"
+
     with (own / "log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             _wait(port, server, own / "log")
-            # a workspace for each file, or the files that were open before come back too
-            yield (
-                lambda name: (
-                    f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).stem}/tree/{name}?token=T"
-                )
-            )
+            yield address
         finally:
             server.terminate()
             server.wait(20)
@@ -101,7 +122,6 @@ def run_all_cells(page: Any, address: str) -> list[str]:
     page.wait_for_function(READY, timeout=90_000)
     page.wait_for_timeout(1_500)  # the kernel is idle before the notebook listens to it
     page.evaluate(RUN)
-    page.wait_for_timeout(2_000)
     page.wait_for_function(DONE, timeout=200_000)
     failed: list[str] = page.evaluate(ERRORS)
     return failed

@@ -1,4 +1,4 @@
-"""The latent lab in Chromium: it computes what PyTorch computes, by mouse, by keyboard, with the network cut."""
+"""The latent lab in a browser: it computes what PyTorch computes, by mouse, by keyboard, with the network cut."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import torch
 from vae_helpers import LatentLab, load_pretrained
 
 LAB = "document.getElementById('lab').latentLab"
+in_both_browsers = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +32,21 @@ def page_of(tmp_path_factory, digits):
 
 @pytest.fixture
 def open_lab(open_page, page_of):
-    """Open a lab with the network cut; whatever it asks for besides itself is an error."""
+    """Open a lab with the network cut; whatever it asks for besides itself, then or later, is an error."""
+    opened, asked = set(), set()
 
     def open_lab(name="lab-vae-mnist-2", *, still=True, **settings):
         page = open_page(**{"viewport": {"width": 1040, "height": 900}, "offline": True} | settings)
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: asked.add(request.url))
+        opened.add(page_of(name))
         page.goto(page_of(name))
         page.wait_for_function(LAB)
-        assert asked == [page_of(name)]
         if still:  # it opens moving
             page.evaluate(f"{LAB}.move(new Float32Array({LAB}.latents))")
         return page
 
-    return open_lab
+    yield open_lab
+    assert asked <= opened
 
 
 def numbers(page, expression):
@@ -114,6 +116,7 @@ def test_the_classifier_says_what_it_sees(open_lab):
 # --- moving it ----------------------------------------------------------------------------------
 
 
+@in_both_browsers
 def test_by_mouse(open_lab):
     page = open_lab()
     before, box = picture(page), page.get_by_role("slider", name="latent plane").bounding_box()
@@ -127,6 +130,7 @@ def test_by_mouse(open_lab):
     assert numbers(page, "z") == pytest.approx([0, 0.5 * reach], abs=0.05)
 
 
+@in_both_browsers
 def test_the_arrow_keys_leave_the_point_on_the_pad(open_lab):
     page = open_lab()
     pad = page.get_by_role("slider", name="latent plane")
@@ -138,6 +142,7 @@ def test_the_arrow_keys_leave_the_point_on_the_pad(open_lab):
     )
 
 
+@in_both_browsers
 def test_keys_that_the_page_takes_for_itself_reach_the_lab_first(open_lab):
     """As in Notebook 7, whose shortcuts take arrow keys at the document, on their way down."""
     page = open_lab()
@@ -172,6 +177,7 @@ def test_by_touch(open_lab):
     assert numbers(page, "z")[0] < -1
 
 
+@in_both_browsers
 def test_by_keyboard_alone(open_lab):
     """Every control is reached by Tab, and does its work."""
     page, seen = open_lab(), {}
@@ -217,6 +223,7 @@ def test_by_keyboard_alone(open_lab):
     assert len(seen) == len(expected) + 2
 
 
+@in_both_browsers
 def test_drawing_a_digit(open_lab):
     page = open_lab()
     box = page.get_by_role("application").bounding_box()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .. import answers, progress
 from .calls import Record as Record
-from .calls import is_blank, place_of
+from .calls import is_blank, where_raised
 from .registry import EXERCISES as EXERCISES
 from .registry import HINTS as HINTS
 from .registry import NAMES as NAMES
@@ -235,7 +235,7 @@ class _IfWritten:
             self._missing -= self._makes
             return False
         if is_blank(error):
-            where = place_of(error)
+            where = where_raised(error)
             print(f"Passed over: {where} is not written yet.{_instead(where)}")
         elif isinstance(error, NameError) and error.name in self._missing:
             print(

@@ -37,7 +37,7 @@ LIBRARIES = str(Path(torch.__file__).parents[1])
 
 
 @contextlib.contextmanager
-def random_numbers_kept() -> Iterator[None]:
+def all_random_numbers_kept() -> Iterator[None]:
     """Leave the random numbers of torch, NumPy and Python as they were."""
     numpy, python = np.random.get_state(), random.getstate()  # noqa: NPY002 - what learners use
     with devices.random_numbers_kept(devices.accelerator() or CPU):
@@ -98,7 +98,7 @@ class Calls:
         """Note an exception, and the last line of the learner's own code on the way to it."""
         if is_blank(error):
             self.record[f"{key}.kind"] = "not attempted"
-            self.record[f"{key}.blank"] = place_of(error)
+            self.record[f"{key}.blank"] = where_raised(error)
             return
         self.record[f"{key}.kind"] = "error"
         self.record[f"{key}.error"] = f"{type(error).__name__}: {error}"[:600]
@@ -381,7 +381,7 @@ def is_blank(error: BaseException) -> bool:
     return isinstance(error, NotImplementedError) and not error.args
 
 
-def place_of(error: BaseException) -> str:
+def where_raised(error: BaseException) -> str:
     """The name of the function that raised, such as VAE.encode."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

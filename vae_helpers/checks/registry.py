@@ -16,7 +16,7 @@ from torch import nn
 from .. import devices
 from . import exercises
 from . import verdicts as general
-from .calls import Calls, Record, random_numbers_kept
+from .calls import Calls, Record, all_random_numbers_kept
 from .exercise import Exercise
 from .verdicts import Mistake, Stop, Verdict
 
@@ -106,7 +106,7 @@ def _probe_on(
             around.enter_context(devices.at(owner, place))
         if place.type == "cpu":  # whatever is torch's default device
             around.enter_context(place)
-        around.enter_context(random_numbers_kept())
+        around.enter_context(all_random_numbers_kept())
         around.enter_context(torch.enable_grad())
         if place.type == "cuda":
             around.enter_context(_exact_convolutions())
