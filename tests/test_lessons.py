@@ -9,6 +9,7 @@ import derive_exercises
 import nbformat
 import pytest
 import torch
+from execute_notebooks import EXPLAIN, answers
 from lessons import (
     COMPLETE,
     DERIVED,
@@ -150,6 +151,22 @@ def test_its_frame(path):
         assert part in text, part
     assert text.count("> **Predict.**") == text.count("> **Explain.**")
     assert len(re.findall(r"^- ", text.split("**Further reading**")[1], re.MULTILINE)) == 2
+
+
+@lesson
+def test_it_keeps_its_answers_folded_until_the_guess(path):
+    book = nbformat.read(path, as_version=4)
+    folded = [cell for cell in book.cells if "jupyter" in cell.metadata]
+    learners_own = path.stem[:2] in ("06", "07")  # they come without an answer
+    assert folded == ([] if learners_own else answers(book))
+    assert all(cell.metadata.jupyter == {"outputs_hidden": True} for cell in folded)
+    for cell in book.cells:
+        if EXPLAIN in cell.source:  # the explanation, whole and alone
+            [inside] = re.findall(r"<details>(.*?)</details>", cell.source, re.DOTALL)
+            assert inside.startswith(f"<summary>After your guess</summary>\n\n{EXPLAIN}")
+            assert all(line.startswith(">") for line in inside.strip().split("\n")[2:])
+        elif ".reveal(" in cell.source:
+            assert learners_own or cell in folded
 
 
 @lesson

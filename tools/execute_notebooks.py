@@ -2,7 +2,8 @@
 
     python tools/execute_notebooks.py notebooks/01_key_concepts.ipynb …
 
-Widget state and the kernel's own metadata are left out; a progress bar leaves its last line only.
+Widget state and the kernel's own metadata are left out; a progress bar leaves its last line only. The outputs between
+a prediction and its explanation are folded: JupyterLab shows them when the learner has run the cell.
 """
 
 from __future__ import annotations
@@ -20,6 +21,24 @@ METADATA = {
 }
 
 
+PREDICT, EXPLAIN = "> **Predict.**", "> **Explain.**"
+
+
+def answers(book: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The code cells between each prediction's question and its explanation."""
+    found: list[nbformat.NotebookNode] = []
+    since: list[nbformat.NotebookNode] | None = None  # what followed the last question
+    for cell in book.cells:
+        if cell.cell_type == "code" and since is not None:
+            since.append(cell)
+        if EXPLAIN in cell.source and since is not None:
+            found += since[1:]  # the first one asks
+            since = None
+        if PREDICT in cell.source:
+            since = []
+    return found
+
+
 def execute(path: Path) -> float:
     """Run one notebook and write it back; the seconds it took. A failing cell raises, and nothing is written."""
     book = nbformat.read(path, as_version=4)
@@ -35,6 +54,8 @@ def execute(path: Path) -> float:
     ).execute()
     seconds = time.perf_counter() - start
     book.metadata = nbformat.from_dict(METADATA)
+    for cell in answers(book) if path.parent.name != "solutions" else []:
+        cell.metadata["jupyter"] = {"outputs_hidden": True}
     nbformat.validate(book)
     nbformat.write(book, path)
     return seconds
