@@ -9,6 +9,7 @@ import derive_exercises
 import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
 from execute_notebooks import EXPLAIN, answers
 from lessons import (
     COMPLETE,
@@ -374,3 +375,20 @@ def test_what_is_cited_is_on_the_list_of_references():
     } - {("In", "2022"), ("August", "2026"), ("November", "2026")}  # no authors
     assert cited - listed == set()
     assert len(cited) > 40
+
+
+def test_the_program_on_the_cheat_sheet_trains_a_vae():
+    page = (ROOT / "notebooks" / "cheat_sheet.md").read_text("utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert program.count("epochs = ") == program.count(", 10\n") == 1
+    torch.manual_seed(0)
+    found = {}
+    exec(compile(program.replace(", 10\n", ", 3\n"), "cheat_sheet.md", "exec"), found)
+    assert found["new_digits"].shape == (16, 784)
+    model, x = found["model"], vh.load_images("mnist").test_x.flatten(1)
+    with torch.no_grad():
+        recon_x, mu, logvar = model(x)
+    loss = (F.binary_cross_entropy(recon_x, x, reduction="sum") / len(x)).item()
+    loss += vh.kl_divergence(mu, logvar).mean().item()
+    assert "192–195, 148–150, 121–122" in page
+    assert 146 < loss < 152  # another seed, and another order of the images
