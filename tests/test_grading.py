@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import stat
+import sys
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -166,6 +167,45 @@ def test_blocks_around_definitions_keep_these_and_lose_the_rest():
     space, errors, _ = run(cells, "walk")
     assert errors == []
     assert space["walk"]() == ("cpu", math.pi, 3, 2, True)
+
+
+def test_what_changes_a_needed_name_is_run_and_no_loop_that_trains():
+    cells = [
+        "import argparse\nparser = argparse.ArgumentParser()\ngroup = parser.add_argument_group('sizes')",
+        "group.add_argument('--size', default=3)\nprint(1 / 0)",
+        "args, _ = parser.parse_known_args([])",
+        "layers, unused = [], []\nfor n in range(args.size):\n    layers.append(n)\nunused.append(1 / 0)",
+        "if layers:\n    for n in layers:\n        layers.append(n) if n < 0 else None\n    unused.append(1 / 0)",
+        "class Model: pass\nsetattr(Model, 'rate', 0.5)",
+        "beta = 1\nfor epoch in range(3):\n    beta = epoch\n    loss.backward()",
+        "def one_epoch():\n    optimizer.step()",
+        "while True:\n    one_epoch()\n    beta = 7\nlayers.append(trainer.fit(Model))",
+        "if True:\n    for epoch in range(3):\n        beta = one_epoch()\n    beta += 1",
+        "def walk():\n    return layers, Model.rate, beta",
+    ]
+    space, errors, _ = run(cells, "walk")
+    assert errors == []
+    assert space["walk"]() == ([0, 1, 2], 0.5, 2)
+    assert space["unused"] == []
+    assert "one_epoch" not in space
+
+
+def test_a_change_that_had_to_wait_is_made_unless_the_name_is_new():
+    late = ["sizes = []", "sizes.append(K)", "K = 3", "def walk():\n    return sizes"]
+    space, errors, _ = run(late, "walk")
+    assert (errors, space["walk"]()) == ([], [3])
+    anew = ["sizes = []", "sizes.append(K)", "sizes = [1]", "K = 3", late[-1]]
+    space, errors, _ = run(anew, "walk")
+    assert (errors, space["walk"]()) == ([], [1])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="annotations are not looked at there")
+def test_annotations_are_read_as_the_notebook_has_it():
+    cells = ["def walk(p: Unknown):\n    return 1"]
+    assert run(cells, "walk")[1] == [
+        "code cell 1, line 1: NameError: name 'Unknown' is not defined"
+    ]
+    assert run(["from __future__ import annotations", "'…'", *cells], "walk")[1] == []
 
 
 def test_cells_that_ipython_alone_can_read_are_read_as_it_does():
@@ -335,7 +375,7 @@ def test_only_what_was_sent_before_the_notebook_ran_tells_what_it_borrows():
         b'{"borrowed": [], "errors": ["x"]}',
     )
     facts, records = attempt.facts_in([b"ready", before, after, b"record"])
-    assert facts == {"borrowed": ["walk"], "unreadable": [], "errors": ["x"]}
+    assert facts == {"borrowed": ["walk"], "unreadable": [], "errors": ["x"], "uses": {}}
     assert records == [b"record"]
 
 
@@ -621,14 +661,19 @@ def test_each_submission_has_its_row(graded):
         "early": (0, "not graded: none of its notebooks is of lesson 06"),
         "borrowed.ipynb": (0, "graded"),
         "helped": (1, "graded"),
-        "mutant.ipynb": (5, "graded"),
-        "mutant copy.ipynb": (5, "graded"),  # the loss calls the wrong KL, and the step the loss
+        "mutant.ipynb": (7, "graded"),  # the loss calls the wrong KL, and the step the loss
+        "mutant copy.ipynb": (7, "graded"),
         "other.ipynb": (0, "not graded: a notebook in another language: R"),
         ODD: (0, "not graded: the file is empty"),
     }
     assert rows["ann"].notebook == "06.ipynb"
     assert rows["ann"].notes == ["of 2 notebooks this one passed most: 06.ipynb"]
     assert rows["mutant.ipynb"].checks["kl_divergence"].diagnosis == "kl-half-missing"
+    assert rows["mutant.ipynb"].passed == 5
+    assert rows["mutant.ipynb"].follows == {
+        "loss_function": ["kl_divergence"],
+        "training_step": ["kl_divergence"],
+    }
     assert rows["borrowed.ipynb"].checks["kl_divergence"].message == attempt.BORROWED
     assert not any(verdict.attempted for verdict in rows["blank.ipynb"].checks.values())
     assert rows["mutant.ipynb"].for_teacher == ["the same file as mutant copy.ipynb"]
@@ -645,7 +690,8 @@ def test_the_table_is_what_a_spreadsheet_can_open(graded):
     odd = next(line for line in table if "onerror" in line["submission"])
     assert odd["submission"] == "'" + ODD
     (mutant,) = (line for line in table if line["submission"] == "mutant.ipynb")
-    assert (mutant["score"], mutant["max_score"]) == ("5", "8")
+    assert (mutant["score"], mutant["passed"], mutant["max_score"]) == ("7", "5", "8")
+    assert mutant["training_step"] == "follows from kl_divergence"
     assert (mutant["kl_divergence"], mutant["vae"]) == ("wrong: kl-half-missing", "right")
 
 
@@ -684,11 +730,14 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
     assert len(set(pages.values())) == len(rows)
     zoo = rows["mutant.ipynb"].checks["kl_divergence"].message.split("`")[0].replace("'", "&#x27;")
     assert zoo in pages["mutant.ipynb"]
-    assert "<b>5 of 8</b>" in pages["mutant.ipynb"]
+    assert "<b>7 of 8</b>: 5 checks passed, and 2 would" in pages["mutant.ipynb"]
+    assert (
+        "loss_function: carried forward · follows from kl_divergence</h2>" in pages["mutant.ipynb"]
+    )
     whole = (out / "class.html").read_text("utf-8")
-    assert "9 submissions, 6 graded; the median score is 3 of 8" in whole
+    assert "9 submissions, 6 graded; the median score is 4 of 8" in whole
     assert '<td class="number">2</td>\n<td><b>kl-half-missing</b>' in whole
-    assert "<td>kl_divergence, loss_function</td>" in whole
+    assert "<td>kl_divergence</td>" in whole
     assert "the same file as mutant copy" in whole
     assert "the same file" not in pages["mutant.ipynb"]
     for page in (*pages.values(), whole):

@@ -172,6 +172,7 @@ def grade_submission(submission: Submission, settings: Settings) -> Row:
         best = max(attempts, key=_merit)
         row.checks |= best.checks
         row.faults |= best.faults
+        row.follows |= best.follows
         row.notes += best.notes
         row.for_teacher += best.for_teacher
         row.notebook = ", ".join(filter(None, [row.notebook, best.notebook]))
@@ -216,13 +217,14 @@ def _write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> Non
     write_whole(out / "class.html", class_page(rows, checks))
     file = io.StringIO(newline="")
     table = csv.writer(file)
-    table.writerow(["submission", "score", "max_score", "status", *checks, "notes"])
+    table.writerow(["submission", "score", "passed", "max_score", "status", *checks, "notes"])
     for row in rows:
         states = [_state(row, name) for name in checks]
         notes = "; ".join(row.notes + row.for_teacher)
         cells: list[str | int] = [
             row.submission,
             row.score,
+            row.passed,
             len(checks),
             row.status,
             *states,
@@ -234,7 +236,9 @@ def _write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> Non
 
 
 def _state(row: Row, check: str) -> str:
-    """'right', 'wrong', 'wrong: MISTAKE', 'not attempted', or 'not checked'."""
+    """'right', 'wrong', 'wrong: MISTAKE', 'follows from ANSWER', 'not attempted', or 'not checked'."""
+    if check in row.follows:
+        return f"follows from {' and '.join(row.follows[check])}"
     diagnosis = row.checks[check].diagnosis
     return f"{row.state(check)}: {diagnosis}" if diagnosis else row.state(check)
 

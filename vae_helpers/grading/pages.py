@@ -10,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vae_helpers.checks import HINTS, MARKS, ZOO, code_in_html
 
-from .rows import Row
+from .rows import CARRIED, Row
 
+ALL_MARKS = {"right": MARKS["right"], CARRIED: ("↳", "#56B4E9")} | MARKS
 NO_MARK = ("–", "#7F7F7F")  # of what was not graded
 
 _pages = Environment(
@@ -22,7 +23,7 @@ _pages = Environment(
     lstrip_blocks=True,
 )
 _pages.filters["code"] = code_in_html  # escapes what it is given
-_pages.globals |= {"MARKS": MARKS, "NO_MARK": NO_MARK, "HINTS": HINTS, "ZOO": ZOO}
+_pages.globals |= {"MARKS": ALL_MARKS, "NO_MARK": NO_MARK, "HINTS": HINTS, "ZOO": ZOO}
 
 
 def feedback_page(row: Row) -> str:
