@@ -3,15 +3,13 @@
 import inspect
 import json
 import sys
-import tempfile
 import warnings
-from pathlib import Path
 
 import torch
 
 from vae_helpers import answers
 from vae_helpers.grading import LESSONS, attempt, batch, child, containment
-from vae_helpers.grading.collecting import collect
+from vae_helpers.grading.collecting import collect, work_folder
 
 IMPORTS = "import torch\nimport torch.nn.functional as F\nfrom torch import nn, Tensor"
 PROJECT = ("prior_grid", "principal_plane", "walk")
@@ -58,11 +56,11 @@ def grade_here(folder, monkeypatch, checks=LESSONS["06"]):
         return containment.Sent(frames)
 
     monkeypatch.setattr(attempt, "run_child", run_here)
-    settings = attempt.Settings(tuple(checks), 30.0, sealed=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the process of a submission
-    with tempfile.TemporaryDirectory() as workplace:
-        found = collect(folder, Path(workplace))
+    with work_folder() as workplace:
+        settings = attempt.Settings(tuple(checks), 30.0, False, workplace)
+        found = collect(folder, workplace)
         rows = {one.name: batch.grade_submission(one, settings) for one in found}
     torch.set_num_threads(threads)
     return rows

@@ -1,12 +1,16 @@
 """Grading: what is found and run, what becomes of unlucky submissions, and what is written."""
 
 import csv
+import errno
 import json
 import math
 import os
 import shutil
+import signal
 import stat
+import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -829,6 +833,89 @@ def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch):
     (row,) = grading.grade(source, tmp_path / "out", lessons=["07"], seconds=3, uncontained=True)
     assert (row.score, row.status) == (2, "stopped")
     assert row.checks["walk"].message == "Your code was stopped: it took longer than 3 seconds."
+
+
+@pytest.mark.parametrize("full", ["a record", "a copy", "the table", "an archive"])
+def test_a_full_disk_stops_the_run_and_says_what_is_kept(tmp_path, monkeypatch, capsys, full):
+    """It is nobody's fault, and no row says so."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ann.ipynb").write_bytes(RIGHT)
+    with zipfile.ZipFile(tmp_path / "in" / "ben.zip", "w") as archive:
+        archive.writestr("07.ipynb", RIGHT)
+    monkeypatch.setattr(batch, "find_containment", lambda **_: False)
+    monkeypatch.setattr(attempt, "run_child", lambda *_, **__: containment.Sent([b"ready"]))
+    kinds = {
+        "a record": ".json",
+        "the table": ".csv",
+        "a copy": "submission.ipynb",
+        "an archive": "",
+    }
+    real, real_copy = Path.open, shutil.copyfile
+
+    def opens(self, mode="r", *arguments, **settings):
+        suffix, writing = kinds[full], "w" in mode and "lock" not in self.name
+        name = self.name.removesuffix(".part").partition(f".{os.getpid()}-")[0]
+        if writing and (name.isdigit() if full == "an archive" else name.endswith(suffix)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, mode, *arguments, **settings)
+
+    def copies(source, target):
+        if full == "a copy":
+            raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+        return real_copy(source, target)
+
+    monkeypatch.setattr(Path, "open", opens)
+    monkeypatch.setattr(collecting.shutil, "copyfile", copies)
+    out = tmp_path / "out"
+    assert main(["grade", str(tmp_path / "in"), "--out", str(out), "--lesson", "07"]) == 2
+    said = capsys.readouterr().err
+    assert "The disk is full: " in said
+    assert f"What was graded is kept in {out / 'records'}: make room" in said
+    if full == "the table":
+        assert f"{out / 'scores.csv'} cannot be written" in said
+    if full == "a copy":
+        assert "submission.ipynb cannot be written" in said
+    assert "Errno" not in said
+    monkeypatch.undo()
+    assert len(list((out / "records").glob("*.json"))) == (2 if full == "the table" else 0)
+
+
+def test_a_run_that_is_ended_leaves_no_folder_behind(tmp_path):
+    """Told to end, it clears up; killed, it cannot, and the next run does."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.ipynb").write_bytes(
+        with_walk("import time\ntime_left = time.sleep(20)\ndef walk(p, s):\n    return time_left")
+    )
+    command = [sys.executable, "-m", "vae_helpers", "grade", "in", "--out", "out", "--lesson", "07"]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def ended_by(number):
+        process = subprocess.Popen(
+            [*command, "--uncontained"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("vae-grading-*/copy-*/submission.ipynb")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        return process.communicate(timeout=60)[1].decode(), list(tmp_path.glob("vae-grading-*"))
+
+    said, left = ended_by(signal.SIGTERM)
+    assert "Stopped. The same command goes on from what is done." in said
+    assert not left
+    (killed,) = ended_by(signal.SIGKILL)[1]
+    with collecting.work_folder():
+        pass
+    assert killed.exists()  # it lies in another temporary folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collecting.tempfile, "tempdir", str(tmp_path))
+        with collecting.work_folder() as running:
+            assert killed.exists()  # it is younger than a minute
+            for folder in (killed, running):
+                os.utime(folder, (0, 0))
+            with collecting.work_folder():
+                assert not killed.exists()
+                assert running.exists()
 
 
 def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys):

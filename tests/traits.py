@@ -291,7 +291,9 @@ before(
 )
 before("a size set by a loop", "for latent in (5, 10, 20):\n    pass", model=with_size("latent"))
 before(
-    "a size counted by a loop", "size = 0\nwhile size < 20:\n    size += 1", model=with_size("size")
+    "a size counted by a loop",
+    "size = 0.5\nwhile size < 20:\n    size = int(size) + 1",
+    model=with_size("size"),
 )
 before(
     "a table filled by a loop",
@@ -318,7 +320,7 @@ before(
     "sizes = []\ntry:\n    for n in (1, 20):\n        sizes.append(n)\nexcept ValueError:\n    pass",
     model=with_size("sizes[1]"),
 )
-before("a list that is sorted", "sizes = [400, 20]\nsizes.sort()", model=with_size("sizes[0]"))
+before("a list that is sorted", "sizes = [400.5, 20]\nsizes.sort()", model=with_size("sizes[0]"))
 LAYERS = (
     "layers = []\nfor a, b in ((20, 400), (400, 784)):\n"
     "    layers.append(nn.Linear(a, b))\n    layers.append(nn.ReLU())\n"

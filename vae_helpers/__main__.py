@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -103,6 +104,7 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _grade(given: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clears up, as after Ctrl-C
     with tqdm(total=None, unit="submission", desc="grading") as bar:
 
         def progress(done: int, total: int) -> None:

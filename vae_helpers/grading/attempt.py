@@ -12,7 +12,7 @@ from typing import Any
 
 from vae_helpers.checks import EXERCISES, Verdict, holder_of, judge
 
-from .collecting import Submission, copy_for_one
+from .collecting import Submission, copy_for_one, disk_is_full
 from .containment import Sent, run_child
 from .rows import NOT_GRADED, Row
 from .wire import unpack
@@ -24,11 +24,12 @@ BORROWED = "This takes the course's own answer, which is not counted as yours."
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run grades: its checks, the seconds for each step of a notebook, and whether bubblewrap contains it."""
+    """How a run grades: its checks, the seconds for each step, whether bubblewrap contains it, a folder for copies."""
 
     checks: tuple[str, ...]
     seconds: float
     sealed: bool
+    workplace: Path
 
 
 def attempt(
@@ -42,6 +43,8 @@ def attempt(
         try:
             sent = _run(submission, notebook, waiting, seed, settings)
         except OSError as error:
+            if disk_is_full(error):
+                raise
             row.status = f"not graded: it cannot be read: {error.strerror}"
             return row
         found, records = facts_in(sent.frames)
@@ -82,7 +85,7 @@ def _run(
     instead: Mapping[str, Sequence[str]] | None = None,
 ) -> Sent:
     """What a process on a copy of the submission sent."""
-    with tempfile.TemporaryDirectory(prefix="vae-submission-") as name:
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=settings.workplace) as name:
         folder = Path(name)
         folder.chmod(0o755)
         copied = copy_for_one(submission, notebook, folder)

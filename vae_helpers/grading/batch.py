@@ -23,7 +23,7 @@ from vae_helpers.checks import Verdict
 from vae_helpers.files import write_whole
 
 from .attempt import Settings, attempt
-from .collecting import Submission, collect
+from .collecting import Submission, collect, disk_is_full, work_folder
 from .containment import PACKAGE, find_containment, stop_all
 from .pages import class_page, feedback_page
 from .rows import LESSONS, NOT_GRADED, Row, file_name
@@ -54,7 +54,8 @@ def grade(
         FileNotFoundError, CollectingError: there are no submissions.
         ValueError: an unknown lesson, a number out of range, or `out` inside the submissions.
         PermissionError: nothing keeps submissions from your files here, and `uncontained` is False.
-        OSError: on Windows, where `out` cannot be written, or where the course does not start inside bubblewrap.
+        OSError: on Windows, where `out` cannot be written or the disk is full, or where the course does not start
+            inside bubblewrap.
     """
     checks = _checks_of(lessons)
     jobs = min(os.cpu_count() or 1, 8) if jobs is None else jobs
@@ -65,30 +66,49 @@ def grade(
         raise ValueError(
             f"The results would lie among the submissions: choose an `out` outside {source}."
         )
-    settings = Settings(checks, seconds, find_containment(uncontained=uncontained))
-    code = digest_of_code(PACKAGE)
-    with tempfile.TemporaryDirectory(prefix="vae-grading-") as workplace:
-        found = collect(source, Path(workplace))
-        (out / "records").mkdir(parents=True, exist_ok=True)
-        rows = []
-        with ThreadPoolExecutor(jobs) as pool:
-            waiting = [
-                pool.submit(_row_of, submission, out / "records", code, settings)
-                for submission in found
-            ]
-            try:
-                for done in as_completed(waiting):
-                    rows.append(done.result())
-                    if progress:
-                        progress(len(rows), len(found))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                stop_all()
-                raise
-    rows.sort(key=lambda row: row.submission)
-    _note_equal_files(rows)
-    _write_results(rows, checks, out)
+    sealed = find_containment(uncontained=uncontained)
+    try:
+        with work_folder() as workplace:
+            settings = Settings(checks, seconds, sealed, workplace)
+            (out / "records").mkdir(parents=True, exist_ok=True)
+            found = collect(source, workplace)
+            rows = _grade_all(found, out / "records", settings, jobs, progress)
+        _note_equal_files(rows)
+        _write_results(rows, checks, out)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        where = error.filename2 or error.filename or tempfile.gettempdir()
+        raise OSError(
+            f"The disk is full: {where} cannot be written. What was graded is kept in {out / 'records'}: make room, "
+            "and give the same command again."
+        ) from None
     return rows
+
+
+def _grade_all(
+    found: Sequence[Submission],
+    records: Path,
+    settings: Settings,
+    jobs: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Row]:
+    """The rows of all submissions by name, several graded at a time."""
+    code, rows = digest_of_code(PACKAGE), []
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [
+            pool.submit(_row_of, submission, records, code, settings) for submission in found
+        ]
+        try:
+            for done in as_completed(waiting):
+                rows.append(done.result())
+                if progress:
+                    progress(len(rows), len(found))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_all()
+            raise
+    return sorted(rows, key=lambda row: row.submission)
 
 
 def _checks_of(lessons: Sequence[str]) -> tuple[str, ...]:
@@ -108,16 +128,20 @@ def _row_of(submission: Submission, records: Path, code: str, settings: Settings
     path = records / f"{file_name(submission.name)}.json"
     try:
         digest = _digest(submission, code, settings.checks)
-        row = _load(path, digest)
-        if row is None:
-            row = grade_submission(submission, settings)
-            row.digest = digest
-            write_whole(path, json.dumps(asdict(row), indent=1))
+        kept = _load(path, digest)
+        if kept is not None:
+            return kept
+        row = grade_submission(submission, settings)
+        row.digest = digest
     except Exception as error:  # whatever it is, the others are graded
+        if disk_is_full(error):
+            raise
         row = Row(
             submission.name, f"not graded: the grader failed: {type(error).__name__}: {error}"[:500]
         )
         row.checks = dict.fromkeys(settings.checks, NOT_GRADED)
+        return row
+    write_whole(path, json.dumps(asdict(row), indent=1))
     return row
 
 
