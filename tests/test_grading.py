@@ -29,12 +29,12 @@ from submissions import (
 
 from vae_helpers import grading
 from vae_helpers.__main__ import main
-from vae_helpers.checks import NAMES, Verdict, holder_of, judge, probe
+from vae_helpers.checks import EXERCISES, HINTS, NAMES, ZOO, Verdict, holder_of, judge, probe
 from vae_helpers.files import write_whole
-from vae_helpers.grading import attempt, batch, child, collecting, containment
+from vae_helpers.grading import attempt, batch, child, collecting, containment, gradebooks
 from vae_helpers.grading.collecting import CollectingError, Submission, collect
 from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, run_definitions
-from vae_helpers.grading.pages import class_page, feedback_page
+from vae_helpers.grading.pages import class_page, feedback_page, for_the_next_lesson
 from vae_helpers.grading.rows import NOT_GRADED, Row
 from vae_helpers.grading.wire import pack, unpack
 
@@ -723,9 +723,9 @@ def test_the_median_of_an_even_number_of_scores_lies_between_the_middle_two():
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
 def test_a_formula_becomes_text(text):
-    assert batch.harmless(text) == "'" + text
-    assert batch.harmless("a=1") == "a=1"
-    assert batch.harmless(-1) == -1
+    assert gradebooks.harmless(text) == "'" + text
+    assert gradebooks.harmless("a=1") == "a=1"
+    assert gradebooks.harmless(-1) == -1
 
 
 def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(graded):
@@ -816,6 +816,10 @@ def test_what_can_not_be_asked_for_is_refused(tmp_path, monkeypatch, capsys):
         grading.grade(tmp_path, "out", jobs=0)
     with pytest.raises(ValueError, match="seconds above 0"):
         grading.grade(tmp_path, "out", seconds=float("inf"))
+    with pytest.raises(
+        ValueError, match="The formats are canvas, moodle, gradescope, not blackboard"
+    ):
+        grading.grade(tmp_path, "out", formats=["blackboard"])
     with pytest.raises(ValueError, match="among the submissions"):
         grading.grade(tmp_path, tmp_path / "out")
     monkeypatch.setattr(containment.shutil, "which", lambda program: None)
@@ -833,6 +837,129 @@ def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch):
     (row,) = grading.grade(source, tmp_path / "out", lessons=["07"], seconds=3, uncontained=True)
     assert (row.score, row.status) == (2, "stopped")
     assert row.checks["walk"].message == "Your code was stopped: it took longer than 3 seconds."
+
+
+# --- what learning platforms import ---------------------------------------------------------------
+
+
+def one_row(name, letters="rrr", status="graded", **more):
+    """A row of lesson 07: r right, w wrong, c carried forward."""
+    checks = {
+        check: Verdict(letter == "r", True, None, f"<{letter}> of `{check}`")
+        for check, letter in zip(PROJECT, letters, strict=True)
+    }
+    follows = {c: ["walk"] for c, x in zip(PROJECT, letters, strict=True) if x == "c"}
+    return Row(name, status, checks=checks, follows=follows, **more)
+
+
+def lines_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_canvas_finds_its_columns_and_its_learners(tmp_path):
+    """As its importer reads it: by position and name of the first columns, then by ID, then by name."""
+    rows = [
+        one_row("annlee_123_4567_06_exercise.ipynb", "rwc"),
+        one_row("benlee_LATE_124_4568_06.ipynb", "www"),
+        one_row("benlee_LATE_124_4569_06-1.ipynb", "rww"),
+        one_row("Cy Lee.ipynb"),
+        one_row("=1+1"),
+        one_row("dan_125_4570_x.ipynb", faults={"walk": "x"}),
+        one_row("eve_126_4571_x.ipynb", "www", "not graded: empty"),
+    ]
+    gradebooks.FORMATS["canvas"](rows, PROJECT, tmp_path)
+    head, points, *learners = lines_of(tmp_path / "canvas.csv")
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lesson 07"]
+    assert "Points Possible" in points[0]
+    assert points[5] == "3"
+    assert {(line[0], line[1], line[5]) for line in learners} == {
+        ("annlee", "123", "2"),
+        ("benlee", "124", "1"),
+        ("Cy Lee", "", "3"),
+        ("'=1+1", "", "3"),
+    }
+    assert {len(line) for line in learners} == {6}
+    assert rows[1].for_teacher == ["not in canvas.csv: another file of this learner passed more"]
+    assert rows[5].for_teacher == ["not in canvas.csv: it was not graded whole"]
+
+
+def test_moodle_finds_its_columns_and_its_participants(tmp_path):
+    """As its importer reads it: three columns by their names, and the number after 'Participant '."""
+    rows = [
+        one_row("Ann Lee_123_assignsubmission_file_", "rwc"),
+        one_row("Ben_Lee_124_assignsubmission_file"),
+        one_row("Cy Lee.ipynb"),
+    ]
+    gradebooks.FORMATS["moodle"](rows, PROJECT, tmp_path)
+    head, *learners = lines_of(tmp_path / "moodle.csv")
+    found = [dict(zip(head, line, strict=True)) for line in learners]
+    assert {"Identifier", "Grade", "Last modified (grade)"} <= set(head)
+    assert [(line["Identifier"].removeprefix("Participant "), line["Grade"]) for line in found] == [
+        ("123", "2"),
+        ("124", "3"),
+    ]
+    assert [line["Full name"] for line in found] == ["Ann Lee", "Ben_Lee"]
+    comments = found[0]["Feedback comments"]
+    assert comments == (
+        "<p><b>principal_plane: wrong</b> &lt;w&gt; of <code>principal_plane</code></p>"
+        "<p><b>walk: follows from walk</b> &lt;c&gt; of <code>walk</code></p>"
+    )
+    assert found[1]["Feedback comments"] == ""
+    assert "its name holds no number" in rows[2].for_teacher[0]
+
+
+# the fields of the example in Gradescope's specification, without those of leaderboards
+GRADESCOPE = {"score", "execution_time", "output", "output_format", "test_output_format"}
+GRADESCOPE |= {"test_name_format", "visibility", "stdout_visibility", "extra_data", "tests"}
+GRADESCOPE_TEST = {"score", "max_score", "status", "name", "name_format", "number", "output"}
+GRADESCOPE_TEST |= {"output_format", "tags", "visibility", "extra_data"}
+
+
+def test_gradescope_gets_a_test_for_each_check(tmp_path):
+    rows = [one_row("ann", "rwc"), one_row("ben", "www", "not graded: the file is empty")]
+    gradebooks.FORMATS["gradescope"](rows, PROJECT, tmp_path)
+    ann, ben = (
+        json.loads((tmp_path / "gradescope" / row.page[:-5] / "results.json").read_text("utf-8"))
+        for row in rows
+    )
+    assert set(ann) <= GRADESCOPE
+    assert all(set(test) <= GRADESCOPE_TEST for test in ann["tests"])
+    assert [(test["score"], test["max_score"], test["status"]) for test in ann["tests"]] == [
+        (1, 1, "passed"),
+        (0, 1, "failed"),
+        (1, 1, "passed"),
+    ]
+    assert ann["tests"][2]["name"] == "walk: follows from walk"
+    assert ann["tests"][1]["output"] == "<w> of `principal_plane`"
+    assert ben["output"] == "not graded: the file is empty"
+    assert sum(test["score"] for test in ben["tests"]) == 0
+
+
+def test_the_class_page_says_what_the_next_lesson_is_about():
+    def wrong(name, diagnosis, attempted=True):
+        checks = {"walk": Verdict(False, attempted, diagnosis, "")}
+        return Row(name, checks={"prior_grid": Verdict(True, True, None, "")} | checks)
+
+    names = [mistake for mistake in ZOO if mistake in EXERCISES["walk"].mistakes]
+    several = [wrong("a", names[0]), wrong("b", names[0]), wrong("c", names[1])]
+    several += [
+        wrong("d", None),
+        wrong("e", None),
+        wrong("f", None, False),
+        wrong("g", None, False),
+    ]
+    said = dict(for_the_next_lesson(several, ["prior_grid", "walk"]))
+    assert list(said) == [
+        f"2 of 7 have {names[0]} in walk.",
+        "2 of 7 have walk wrong, by a mistake without a name.",
+        "2 of 7 have walk not attempted.",
+    ]
+    assert said[f"2 of 7 have {names[0]} in walk."].endswith(ZOO[names[0]].change)
+    assert HINTS["walk"][0] in said["2 of 7 have walk not attempted."]
+    assert f"<b>2 of 7 have {names[0]} in walk.</b>" in class_page(several, ["walk"])
+    assert for_the_next_lesson(several[:1], ["walk"]) == []
+    assert "No mistake was made twice" in class_page(several[:1], ["walk"])
 
 
 @pytest.mark.parametrize("full", ["a record", "a copy", "the table", "an archive"])
@@ -924,10 +1051,14 @@ def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys
         archive.writestr("ann/07.ipynb", RIGHT)
         archive.writestr("ben/notes.txt", "nothing yet")
     out = tmp_path / "out"
-    assert main(["grade", str(path), "--out", str(out), "--lesson", "07", "--jobs", "1"]) == 0
+    asked = ["--lesson", "07", "--jobs", "1", "--format", "canvas", "--format", "gradescope"]
+    assert main(["grade", str(path), "--out", str(out), *asked]) == 0
     said = capsys.readouterr()
     assert said.out == f"2 submissions, 1 graded. Look at {out / 'class.html'}\n"
     assert "2/2" in said.err
+    assert [line[0] for line in lines_of(out / "canvas.csv")[2:]] == ["ann"]
+    assert len(list(out.glob("gradescope/*/results.json"))) == 2
+    assert "not in canvas.csv" in (out / "class.html").read_text("utf-8")
     with pytest.raises(SystemExit) as stopped:
         main(["grade", str(path)])
     assert stopped.value.code == 2

@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from .command_train import MODELS, Training, train
-from .grading import LESSONS, grade
+from .grading import FORMATS, LESSONS, grade
 
 GO_ON = "The same command goes on from what is done."
 
@@ -98,6 +98,8 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--seconds", type=float, default=30.0, help=seconds)
     uncontained = "go on without bubblewrap, inside a container of yours"
     add("--uncontained", action="store_true", help=uncontained)
+    platform = "write the results for this platform too; may be given several times"
+    add("--format", action="append", choices=FORMATS, help=platform)
     parser.set_defaults(run=_grade)
 
 
@@ -118,6 +120,7 @@ def _grade(given: argparse.Namespace) -> int:
             jobs=given.jobs,
             seconds=given.seconds,
             uncontained=given.uncontained,
+            formats=given.format or (),
             progress=progress,
         )
     graded = sum(row.graded for row in rows)

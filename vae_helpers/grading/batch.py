@@ -6,13 +6,10 @@ the same command goes on where it was stopped.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
-import re
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -25,6 +22,7 @@ from vae_helpers.files import write_whole
 from .attempt import Settings, attempt
 from .collecting import Submission, collect, disk_is_full, work_folder
 from .containment import PACKAGE, find_containment, stop_all
+from .gradebooks import FORMATS, table
 from .pages import class_page, feedback_page
 from .rows import LESSONS, NOT_GRADED, Row, file_name
 
@@ -39,6 +37,7 @@ def grade(
     jobs: int | None = None,
     seconds: float = 30.0,
     uncontained: bool = False,
+    formats: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Grade every submission in a folder or a ZIP, and write the results into the folder `out`.
@@ -48,11 +47,12 @@ def grade(
         jobs: submissions at a time; by default one for each core, at most 8.
         seconds: the time limit of each step of one notebook: its definitions, then each check.
         uncontained: go on where there is no bubblewrap to keep submissions from your files and the network.
+        formats: of 'canvas', 'moodle' and 'gradescope', for which to write the results too.
         progress: called with the number of submissions done and of all.
 
     Raises:
         FileNotFoundError, CollectingError: there are no submissions.
-        ValueError: an unknown lesson, a number out of range, or `out` inside the submissions.
+        ValueError: an unknown lesson or format, a number out of range, or `out` inside the submissions.
         PermissionError: nothing keeps submissions from your files here, and `uncontained` is False.
         OSError: on Windows, where `out` cannot be written or the disk is full, or where the course does not start
             inside bubblewrap.
@@ -61,6 +61,9 @@ def grade(
     jobs = min(os.cpu_count() or 1, 8) if jobs is None else jobs
     if jobs < 1 or not 0 < seconds < math.inf:
         raise ValueError(f"jobs must be 1 or more and seconds above 0, not {jobs} and {seconds}.")
+    if unknown := set(formats) - set(FORMATS):
+        known = ", ".join(FORMATS)
+        raise ValueError(f"The formats are {known}, not {', '.join(sorted(unknown))}.")
     source, out = Path(submissions), Path(out)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(
@@ -74,6 +77,8 @@ def grade(
             found = collect(source, workplace)
             rows = _grade_all(found, out / "records", settings, jobs, progress)
         _note_equal_files(rows)
+        for name in formats:
+            FORMATS[name](rows, checks, out)
         _write_results(rows, checks, out)
     except OSError as error:
         if not disk_is_full(error):
@@ -239,36 +244,13 @@ def _write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> Non
     for row in rows:
         write_whole(out / "feedback" / row.page, feedback_page(row))
     write_whole(out / "class.html", class_page(rows, checks))
-    file = io.StringIO(newline="")
-    table = csv.writer(file)
-    table.writerow(["submission", "score", "passed", "max_score", "status", *checks, "notes"])
+    lines: list[list[str | int]] = [
+        ["submission", "score", "passed", "max_score", "status", *checks, "notes"]
+    ]
     for row in rows:
-        states = [_state(row, name) for name in checks]
+        outcomes = [row.outcome(name) for name in checks]
         notes = "; ".join(row.notes + row.for_teacher)
-        cells: list[str | int] = [
-            row.submission,
-            row.score,
-            row.passed,
-            len(checks),
-            row.status,
-            *states,
-            notes,
-        ]
-        table.writerow([harmless(cell) for cell in cells])
+        numbers = [row.score, row.passed, len(checks)]
+        lines.append([row.submission, *numbers, row.status, *outcomes, notes])
     # a spreadsheet knows by the mark at the start that this is UTF-8
-    write_whole(out / "scores.csv", "\ufeff" + file.getvalue())
-
-
-def _state(row: Row, check: str) -> str:
-    """'right', 'wrong', 'wrong: MISTAKE', 'follows from ANSWER', 'not attempted', or 'not checked'."""
-    if check in row.follows:
-        return f"follows from {' and '.join(row.follows[check])}"
-    diagnosis = row.checks[check].diagnosis
-    return f"{row.state(check)}: {diagnosis}" if diagnosis else row.state(check)
-
-
-def harmless(cell: str | int) -> str | int:
-    """A cell that no spreadsheet takes for a formula: one that looks like it gets an apostrophe before it."""
-    if isinstance(cell, str) and re.match(r"\s*[=+\-@\t\r]", cell):
-        return f"'{cell}"
-    return cell
+    write_whole(out / "scores.csv", "\ufeff" + table(lines))

@@ -42,7 +42,27 @@ def class_page(rows: Sequence[Row], checks: Sequence[str]) -> str:
         median=median(row.score for row in graded) if graded else None,
         counts={check: Counter(row.state(check) for row in graded) for check in checks},
         mistakes=common_mistakes(graded),
+        points=for_the_next_lesson(graded, checks),
     )
+
+
+def for_the_next_lesson(rows: Sequence[Row], checks: Sequence[str]) -> list[tuple[str, str]]:
+    """What several learners did not get, and what to say about it: at most three mistakes, then what else was hard."""
+    shares = [
+        (f"{len(learners)} of {len(rows)} have {bug} in {' and '.join(exercises)}.", ZOO[bug])
+        for bug, exercises, learners in common_mistakes(rows)[:3]
+        if len(learners) > 1
+    ]
+    points = [(what, f"{mistake.why} {mistake.change}") for what, mistake in shares]
+    for check in checks:
+        for state in ("wrong", "not attempted"):
+            some = [row for row in rows if row.state(check) == state]
+            unnamed = [row for row in some if not row.checks[check].diagnosis]
+            if len(unnamed) > 1 and 4 * len(unnamed) >= len(rows):
+                what = f"{len(unnamed)} of {len(rows)} have {check} {state}"
+                what += ", by a mistake without a name." if state == "wrong" else "."
+                points.append((what, f"A question for the class: {HINTS[check][0]}"))
+    return points
 
 
 def common_mistakes(rows: Sequence[Row]) -> list[tuple[str, list[str], list[Row]]]:

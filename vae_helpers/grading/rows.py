@@ -53,6 +53,10 @@ class Row:
         """The number of checks that count: those passed, and those whose error was carried forward."""
         return self.passed + len(self.follows)
 
+    def counts(self, check: str) -> bool:
+        """Whether a check adds to the score."""
+        return self.checks[check].passed or check in self.follows
+
     @property
     def page(self) -> str:
         """The name of its feedback page, safe on every system."""
@@ -63,6 +67,13 @@ class Row:
         if check in self.follows:
             return CARRIED
         return "not checked" if check in self.faults else self.checks[check].status
+
+    def outcome(self, check: str) -> str:
+        """'right', 'wrong', 'wrong: MISTAKE', 'follows from ANSWER', 'not attempted', or 'not checked'."""
+        if check in self.follows:
+            return f"follows from {' and '.join(self.follows[check])}"
+        diagnosis = self.checks[check].diagnosis
+        return f"{self.state(check)}: {diagnosis}" if diagnosis else self.state(check)
 
 
 def file_name(submission: str) -> str:
