@@ -1047,8 +1047,10 @@ def test_a_run_that_is_ended_leaves_no_folder_behind(tmp_path):
 
 def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys):
     path = tmp_path / "all.zip"
+    compiled = "def refuses(*_):\n    raise OSError('there is no compiler')\n"
+    compiled += "@torch.compile(backend=refuses)\n" + source_of("walk")[0]
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ann/07.ipynb", RIGHT)
+        archive.writestr("ann/07.ipynb", with_walk(compiled))
         archive.writestr("ben/notes.txt", "nothing yet")
     out = tmp_path / "out"
     asked = ["--lesson", "07", "--jobs", "1", "--format", "canvas", "--format", "gradescope"]
@@ -1056,7 +1058,8 @@ def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys
     said = capsys.readouterr()
     assert said.out == f"2 submissions, 1 graded. Look at {out / 'class.html'}\n"
     assert "2/2" in said.err
-    assert [line[0] for line in lines_of(out / "canvas.csv")[2:]] == ["ann"]
+    ((name, *_, score),) = lines_of(out / "canvas.csv")[2:]
+    assert (name, score) == ("ann", "3")  # and nothing was compiled
     assert len(list(out.glob("gradescope/*/results.json"))) == 2
     assert "not in canvas.csv" in (out / "class.html").read_text("utf-8")
     with pytest.raises(SystemExit) as stopped:
