@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from .command_train import MODELS, Training, train
-from .grading import LESSONS, grade
+from .grading import FORMATS, LESSONS, grade
 
 GO_ON = "The same command goes on from what is done."
 
@@ -97,12 +98,15 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--seconds", type=float, default=30.0, help=seconds)
     uncontained = "go on without bubblewrap, inside a container of yours"
     add("--uncontained", action="store_true", help=uncontained)
+    platform = "write the results for this platform too; may be given several times"
+    add("--format", action="append", choices=FORMATS, help=platform)
     parser.set_defaults(run=_grade)
 
 
 def _grade(given: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clears up, as after Ctrl-C
     with tqdm(total=None, unit="submission", desc="grading") as bar:
 
         def progress(done: int, total: int) -> None:
@@ -116,6 +120,7 @@ def _grade(given: argparse.Namespace) -> int:
             jobs=given.jobs,
             seconds=given.seconds,
             uncontained=given.uncontained,
+            formats=given.format or (),
             progress=progress,
         )
     graded = sum(row.graded for row in rows)
