@@ -45,6 +45,7 @@ def test_the_lessons_are_there():
         "08",
         "09",
         "10",
+        "12",
     ]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 
