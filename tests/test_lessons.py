@@ -47,6 +47,7 @@ def test_the_lessons_are_there():
         "08",
         "09",
         "10",
+        "12",
     ]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 
@@ -369,7 +370,7 @@ def test_what_is_cited_is_on_the_list_of_references():
         found.groups()
         for text in texts
         for found in re.finditer(
-            rf"({name})(?:(?:, (?:van den )?{name})*,? and (?:{name}|others)| et al\.)?,? \(?((?:19|20)\d\d)",
+            rf"({name})(?:(?:, (?:van den )?{name})*,? and (?:(?:van )?{name}|others)| et al\.)?,? \(?((?:19|20)\d\d)",
             " ".join(text.split()),
         )
     } - {("In", "2022"), ("August", "2026"), ("November", "2026")}  # no authors
