@@ -225,13 +225,8 @@ ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 DEFINITIONS = (ast.Import, ast.ImportFrom, *FUNCTIONS, *ASSIGNMENTS, ast.Raise)
 BLOCKS = (ast.If, ast.Try, ast.With)
 LOOPS = (ast.For, ast.While)
-TRAINING = (
-    "backward",
-    "zero_grad",
-    "step",
-    "fit",
-    "train",
-)  # methods that a loop that trains calls
+# what a loop that trains calls
+TRAINING = ("backward", "zero_grad", "step", "fit", "train")
 
 
 def _future_flags(body: Sequence[ast.stmt]) -> int:
