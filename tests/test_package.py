@@ -210,7 +210,7 @@ def test_every_import_is_on_the_list():
     dev = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = dev["optional-dependencies"]
     listed_dev = {
-        Requirement(r).name for extra in ("dev", "hub", "molecules") for r in extras[extra]
+        Requirement(r).name for extra in ("dev", "hub", "molecules", "site") for r in extras[extra]
     }
     extra = {Requirement(r).name for r in extras["molecules"]}
     others = [tree for name, tree in MODULES.items() if name != "molecules.py"]
