@@ -26,7 +26,14 @@ LABS = {
     "01_key_concepts": "vae-mnist-2",
     "04_why_it_matters": "vae-mnist-20",
 }
-FORMULAS = ["02_architecture", "03_loss", "04_why_it_matters", "08_how_good_is_it", "09_text", "12_compression"]
+FORMULAS = [
+    "02_architecture",
+    "03_loss",
+    "04_why_it_matters",
+    "08_how_good_is_it",
+    "09_text",
+    "12_compression",
+]
 LAB = "document.querySelector('[data-lab]').latentLab"
 
 
