@@ -212,7 +212,9 @@ def test_every_import_is_on_the_list():
     dev = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = dev["optional-dependencies"]
     listed_dev = {
-        Requirement(r).name for extra in ("dev", "hub", "molecules", "compression") for r in extras[extra]
+        Requirement(r).name
+        for extra in ("dev", "hub", "molecules", "compression")
+        for r in extras[extra]
     }
     extra = {Requirement(r).name for r in extras["molecules"]}
     of_lesson_12 = {Requirement(r).name for r in extras["compression"]}
