@@ -106,23 +106,27 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _grade(given: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clears up, as after Ctrl-C
-    with tqdm(total=None, unit="submission", desc="grading") as bar:
+    # told to end, it clears up as after Ctrl-C
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tqdm(total=None, unit="submission", desc="grading") as bar:
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        rows = grade(
-            given.submissions,
-            given.out,
-            lessons=given.lesson or ["06"],
-            jobs=given.jobs,
-            seconds=given.seconds,
-            uncontained=given.uncontained,
-            formats=given.format or (),
-            progress=progress,
-        )
+            rows = grade(
+                given.submissions,
+                given.out,
+                lessons=given.lesson or ["06"],
+                jobs=given.jobs,
+                seconds=given.seconds,
+                uncontained=given.uncontained,
+                formats=given.format or (),
+                progress=progress,
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     graded = sum(row.graded for row in rows)
     print(f"{len(rows)} submissions, {graded} graded. Look at {given.out / 'class.html'}")
     return 0
