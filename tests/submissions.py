@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import torch
+import torch._dynamo.config
 
 from vae_helpers import answers
 from vae_helpers.grading import LESSONS, attempt, batch, child, containment
@@ -56,10 +57,10 @@ def grade_here(folder, monkeypatch, checks=LESSONS["06"]):
         return containment.Sent(frames)
 
     monkeypatch.setattr(attempt, "run_child", run_here)
-    monkeypatch.setattr("torch._dynamo.config.disable", True)  # as its process has it
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the process of a submission
-    with work_folder() as workplace:
+    uncompiled = torch._dynamo.config.patch(disable=True)  # as in that process too
+    with uncompiled, work_folder() as workplace:
         settings = attempt.Settings(tuple(checks), 30.0, False, workplace)
         found = collect(folder, workplace)
         rows = {one.name: batch.grade_submission(one, settings) for one in found}
