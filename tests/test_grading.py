@@ -1020,10 +1020,14 @@ def test_a_run_that_is_ended_leaves_no_folder_behind(tmp_path):
         process = subprocess.Popen(
             [*command, "--uncontained"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
         )
-        while not list(tmp_path.glob("vae-grading-*/copy-*/submission.ipynb")):
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(number)
+        deadline = time.monotonic() + 120
+        try:
+            while not list(tmp_path.glob("vae-grading-*/copy-*/submission.ipynb")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:  # or it would outlive a failure here
+            process.send_signal(number)
         return process.communicate(timeout=60)[1].decode(), list(tmp_path.glob("vae-grading-*"))
 
     said, left = ended_by(signal.SIGTERM)

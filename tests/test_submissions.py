@@ -30,29 +30,23 @@ def test_a_submission_has_its_fair_outcome(rows, name):
 
 
 NAMES = (
-    *(
-        'it\'s "mine".ipynb',
-        "🎲 σ² 06.ipynb",
-        "<b>06<br>.ipynb",
-        "=cmd|' !A0.ipynb",
-        "06 (1).ipynb",
-    ),
-    *(
-        "Zoe\u0308.ipynb",
-        "Zo\u00eb.ipynb",
-        "-rf.ipynb",
-        "a;b&c|d.ipynb",
-        "UPPER.IPYNB",
-        "%s {x}.ipynb",
-    ),
-    *(
-        "06\n.ipynb",
-        "nul.ipynb",
-        "x" * 200 + ".ipynb",
-        "a\\b.ipynb",
-        "06.ipynb.ipynb",
-        "\u202egpj.ipynb",
-    ),
+    'it\'s "mine".ipynb',
+    "🎲 σ² 06.ipynb",
+    "<b>06<br>.ipynb",
+    "=cmd|' !A0.ipynb",
+    "06 (1).ipynb",
+    "Zoe\u0308.ipynb",
+    "Zo\u00eb.ipynb",
+    "-rf.ipynb",
+    "a;b&c|d.ipynb",
+    "UPPER.IPYNB",
+    "%s {x}.ipynb",
+    "06\n.ipynb",
+    "nul.ipynb",
+    "x" * 200 + ".ipynb",
+    "a\\b.ipynb",
+    "06.ipynb.ipynb",
+    "\u202egpj.ipynb",
 )
 
 
