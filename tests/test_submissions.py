@@ -62,3 +62,14 @@ def test_a_name_may_be_anything(tmp_path, monkeypatch):
     for page in (class_page([*rows.values()], CHECKS[1:2]), feedback_page(rows["<b>06<br>.ipynb"])):
         assert "<b>06" not in page
         assert "&lt;b&gt;06&lt;br&gt;.ipynb" in page
+
+
+def test_an_answer_under_another_name_is_named(tmp_path, monkeypatch):
+    other = [cell.replace("kl_divergence", "kl_loss") for cell in BASE]
+    (tmp_path / "a.ipynb").write_bytes(notebook(*other))
+    verdict = grade_here(tmp_path, monkeypatch, ("kl_divergence",))["a.ipynb"].checks[
+        "kl_divergence"
+    ]
+    assert not verdict.attempted
+    assert "It has a `kl_loss" in verdict.message
+    assert "name it `kl_divergence`" in verdict.message
