@@ -174,7 +174,7 @@ def walk_that_lingers(points, steps):
             ),
             "must be the normal quantiles",
         ),
-        ("walk", walk_that_lingers, "Both ends are right, and some steps between are not"),
+        ("walk", walk_that_lingers, "Both ends are right, but some steps in between aren't"),
         (
             "importance_weighted",
             lambda log_w: log_w.median(dim=0).values,

@@ -1544,7 +1544,7 @@ def nameless(check, said):
     return keep
 
 
-@nameless("kl_divergence", "Large KL divergences are right, and small ones are not")
+@nameless("kl_divergence", "Large KL divergences are right, but small ones aren't")
 def kl_with_free_nats(mu, logvar):
     return kl_divergence(mu, logvar).clamp(min=0.7)
 
@@ -1590,7 +1590,7 @@ def z_with_a_floor_under_its_spread(mu, logvar):
     return mu + torch.exp(0.5 * logvar.clamp(min=2.2)) * torch.randn_like(mu)
 
 
-@nameless("reparameterize", "In training mode z is right, and in evaluation mode it is neither")
+@nameless("reparameterize", "In training mode z is right, but in evaluation mode it is neither")
 class TwiceTheMeanAtEvaluation(VAE):
     def reparameterize(self, mu, logvar):
         eps = torch.randn_like(mu) if self.training else 1.0
@@ -1645,7 +1645,7 @@ class ForwardHasItsOwnDecoder(VAE):
         return self.other(self.reparameterize(mu, logvar)), mu, logvar
 
 
-@nameless("vae", "decode gets another code than the one that reparameterize drew")
+@nameless("vae", "decode gets a different code from the one that reparameterize drew")
 class ForwardDecodesTheMean(VAE):
     def forward(self, x):
         mu, logvar = self.encode(x.flatten(1))
@@ -1684,7 +1684,7 @@ def step_of_a_sleeping_model(model, optimizer, x):
     return loss.item()
 
 
-@nameless("training_step", "a later one did not")
+@nameless("training_step", "a later one didn't")
 def step_that_fails_the_second_time(model, optimizer, x):
     optimizer.zero_grad()
     loss = loss_function(*in_order(model, x))
@@ -1708,7 +1708,7 @@ def step_with_momentum_of_its_own(model, optimizer, x):
     return loss.item()
 
 
-@nameless("training_step", "Of the 6 images in the batch the model got 1")
+@nameless("training_step", "The model got only 1 of the 6 images in the batch")
 def step_on_the_first_image(model, optimizer, x):
     optimizer.zero_grad()
     loss = loss_function(*in_order(model, x[:1]))

@@ -113,8 +113,8 @@ def likelihood_note(likelihood: str, weight: float) -> str:
         )
     if likelihood == "continuous":
         return (
-            "Different from this course in the likelihood: a continuous Bernoulli is a density over grey pixels, and "
-            f"its numbers are no cross-entropies. {course}"
+            "Different from this course in the likelihood: a continuous Bernoulli is a density over grey pixels, "
+            f"and its numbers aren't cross-entropies. {course}"
         )
     return (
         "Different from this course in the likelihood: Gaussian pixels whose σ is the best one for the batch. Say so "

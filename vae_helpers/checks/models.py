@@ -35,7 +35,7 @@ def need_same_for_each_batch(record: Record, part: str, name: str, call: str) ->
     for key, rows, what in (("three", 3, "three rows"), ("one", 1, "a single row")):
         if str(record.get(f"{key}.kind")) == "error":
             raised = (
-                f"{call} works for seven rows, and for {what} it raises {record[f'{key}.error']}."
+                f"{call} works for seven rows, but for {what} it raises {record[f'{key}.error']}."
             )
             raise wrong("fixed-batch", raised)
         got, expected = (
@@ -69,6 +69,4 @@ def need_trained_parts(record: Record, key: str, call: str) -> None:
     """Stop where weights are used that no gradient reaches."""
     lost = str(record.get(f"{key}.lost", ""))
     if lost:
-        raise wrong(
-            "loss-without-gradient", f"{call} uses {lost}, and no gradient of it gets there."
-        )
+        raise wrong("loss-without-gradient", f"{call} uses {lost}, but no gradient gets there.")

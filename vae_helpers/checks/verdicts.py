@@ -107,11 +107,12 @@ def need_gradients(record: Record, key: str, expected: dict[str, Array]) -> None
         if close(got, right, 1e-3):
             continue
         if not got.any():
-            seen = f"The number is right, and no gradient of it reaches {name}."
+            seen = f"The number is right, but no gradient of it reaches {name}."
             raise wrong("loss-without-gradient", seen)
         raise Stop(
-            f"The number is right, and its gradient with respect to {name} is not: a part of it was computed without "
-            "a graph. Look for `.detach()`, `.data`, `.item()`, `no_grad`, or a rounding or clamp on the way."
+            f"The number is right, but its gradient with respect to {name} isn't: a part of it was computed "
+            "without a graph. Look for `.detach()`, `.data`, `.item()`, `no_grad`, or a rounding or clamp on the "
+            "way."
         )
 
 
@@ -119,13 +120,13 @@ def need_finite(record: Record, keys: list[str], call: str) -> None:
     """A comparison with NaN is false, so that NaN would pass the bounds that are looked at after this."""
     values = [np.asarray(record[key]) for key in keys if key in record]
     if not all(finite(value) for value in values):
-        raise wrong("not-finite", f"{call} gave numbers that are not finite.")
+        raise wrong("not-finite", f"{call} gave numbers that aren't finite.")
 
 
 def need_inputs_kept(record: Record) -> None:
     """Stop where the answer wrote into what it was given."""
     if record.get("inputs changed"):
-        raise wrong("inputs-changed", "After the call its inputs hold other numbers than before.")
+        raise wrong("inputs-changed", "The call changed the numbers in its inputs.")
 
 
 def finite(value: Array) -> bool:
@@ -165,7 +166,7 @@ MISTAKES = {
     ),
     "wrong-shape": Mistake(
         "The rest of the program counts on the shape that the exercise names.",
-        "Print the shape of each step on paper or in a cell, from the first line on.",
+        "Follow the shape of each step, on paper or printed in a cell, from the first line on.",
     ),
     "inputs-changed": Mistake(
         "A method whose name ends in _ writes into the tensor it is called on, and the encoder's output is still "
@@ -177,17 +178,17 @@ MISTAKES = {
         "Look for a logarithm of something that can be 0 or negative, or an exponential of something large.",
     ),
     "loss-without-gradient": Mistake(
-        "What comes back holds no graph, or only a part of it, so `backward` finds nothing to follow there, and "
+        "What comes back has no graph, or only a part of it, so `backward` has nothing to follow there, and "
         "nothing is learned.",
         "Give back the tensor itself: look for `.item()`, `.detach()`, `.data`, `float()` or `no_grad`.",
     ),
     "fixed-batch": Mistake(
-        "It works for one batch size and not for another; the last batch of an epoch is a smaller one.",
-        "Let the batch size be what it is: -1 stands for it in view and reshape.",
+        "It works for one batch size but not for another, and the last batch of an epoch is often smaller.",
+        "Don't write the batch size as a number: -1 stands for it in view and reshape.",
     ),
     "layers-not-registered": Mistake(
-        "PyTorch finds layers that are attributes of the module, and not those in a Python list, tuple or dictionary: "
-        "`parameters()` leaves them out, so no optimizer trains them.",
+        "PyTorch finds layers that are attributes of the module, but not those in a Python list, tuple or "
+        "dictionary: `parameters()` leaves them out, so no optimizer trains them.",
         "Make them attributes, or hold them in an `nn.ModuleList`, an `nn.ModuleDict` or an `nn.Sequential`.",
     ),
     "layer-made-in-call": Mistake(
@@ -201,29 +202,29 @@ MISTAKES = {
 CLASSIC = (
     (r"mat1 and mat2 shapes.*\(\d+x28 and 784x", "", "The images must be flattened to (B, 784) before a linear layer: "
      "`x.flatten(1)`."),
-    (r"mat1 and mat2 shapes", "", "A layer got a tensor of another width than it was made for: each layer takes as "
-     "many numbers as the one before gives. Print the shape just before this line."),
+    (r"mat1 and mat2 shapes", "", "A layer got a tensor of a different width than it was made for: each layer takes "
+     "as many numbers as the one before gives. Print the shape just before this line."),
     (r"Expected 3D \(unbatched\) or 4D \(batched\) input to conv", "", "A convolution takes images as (B, 1, 28, 28), "
-     "and got another shape: `x.view(-1, 1, 28, 28)` before it."),
-    (r"[Gg]iven groups=.*expected input.*channels", "", "A convolution got another number of channels than it was made "
-     "for. Print the shape just before this line: (B, channels, 28, 28)."),
+     "but got another shape: put `x.view(-1, 1, 28, 28)` before it."),
+    (r"[Gg]iven groups=.*expected input.*channels", "", "A convolution got a different number of channels than it was "
+     "made for. Print the shape just before this line: (B, channels, 28, 28)."),
     (r"before Module\.__init__\(\) call", "", "The first line of the class's own `__init__` must be "
      "`super().__init__()`."),
     (r"Boolean value of Tensor with more than one value", r"nn\.[A-Z]\w+\(", "A class of `torch.nn` takes settings and "
      "makes a layer or a loss; the tensors go to what it makes, in a second pair of brackets, or to the function of "
      "the same use in `torch` or `torch.nn.functional`."),
-    (r"Boolean value of Tensor with more than one value", "", "A tensor of many numbers stands where one yes or no is "
-     "asked for, as in an `if`, an `and`, or a setting."),
+    (r"Boolean value of Tensor with more than one value", "", "A tensor of many numbers stands where a single yes or "
+     "no is needed, as in an `if`, an `and`, or a setting."),
     (r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA driver", "", "This computer has no graphics card that "
      'PyTorch can use. Leave out `.cuda()` and `.to("cuda")`, or take `x.device`, where the tensor is already.'),
-    (r"all tensors to be on the same device", "", "Some tensors lie on another device than others. Make new ones where "
-     "the old ones are: `torch.randn_like(std)`, or device=x.device."),
-    (r"Expected parameter (scale|covariance_matrix|scale_tril)", "", "A standard deviation must be positive, and this "
-     "argument was not. Is it log σ², or negative, or NaN?"),
+    (r"all tensors to be on the same device", "", "Some tensors are on a different device than others. Make new ones "
+     "where the old ones are: `torch.randn_like(std)`, or device=x.device."),
+    (r"Expected parameter (scale|covariance_matrix|scale_tril)", "", "A standard deviation must be positive, but this "
+     "argument wasn't. Is it log σ², or negative, or NaN?"),
     (r"Expected parameter (probs|loc|logits|rate)", "", "A distribution refused its parameter: it must be finite, and "
      "a probability between 0 and 1."),
     (r"Expected value argument.*to be within the support", "", "A distribution refused a value outside its support. "
-     "Pixels between 0 and 1 are no draws of a Bernoulli; `validate_args=False` allows them."),
+     "Pixels between 0 and 1 aren't draws from a Bernoulli; `validate_args=False` allows them."),
     (r"(too many|not enough) values to unpack", r",\s*_\w*\s*=|=\s*(batch|x|data)\b", "A line takes a tensor apart row "
      "by row. The function is handed the images alone, without labels."),
     (r"(too many|not enough) values to unpack", "", "The number of names before the `=` differs from the number of "
@@ -233,14 +234,14 @@ CLASSIC = (
     (r"'(tuple|list)' object has no attribute", "", "A function gave back several things, and they were used as one "
      "tensor. Take them apart first: `a, b = …`."),
     (r"'numpy\.ndarray' object has no attribute|must be Tensor, not numpy", "", "A NumPy array stands where a tensor "
-     "is asked for. Stay with torch, whose gradients survive."),
-    (r"Can't call numpy\(\) on Tensor that requires grad", "", "NumPy knows no gradients. Use the function of torch "
-     "with the same name."),
+     "is needed. Stay with torch, which keeps the gradients."),
+    (r"Can't call numpy\(\) on Tensor that requires grad", "", "NumPy keeps no gradients. Use torch's function of "
+     "the same name."),
     (r"modified by an inplace operation", "", "A tensor that the gradient still needs was overwritten, by a method "
      "with _ at its end, by +=, or by an optimizer's step between the loss and its `backward`."),
     (r"leaf Variable that requires grad", "", "A weight or an input was overwritten in place. Make a new tensor "
      "instead."),
-    (r"must have the same dtype|expected scalar type|Found dtype", "", "float32 and float64 met. PyTorch makes "
+    (r"must have the same dtype|expected scalar type|Found dtype", "", "float32 and float64 were mixed. PyTorch makes "
      "float32, NumPy float64; `.float()` or dtype=mu.dtype brings them together."),
     (r"all elements of input should be between 0 and 1", "", "The prediction of binary_cross_entropy must be a "
      "probability. Is it the first argument, and does the decoder end in a sigmoid?"),
@@ -249,7 +250,7 @@ CLASSIC = (
     (r"Using a target size .* that is different to the input size|must match the size of tensor|"
      r"shapes cannot be broadcast", "", "Two tensors of different shapes met in one operation. Print both shapes just "
      "before this line."),
-    (r"invalid for input of size", "", "A view or reshape asks for another number of elements than there are. Is a "
+    (r"invalid for input of size", "", "A view or reshape asks for a different number of elements than there are. Is a "
      "batch size written as a number?"),
     (r"can be converted to Python scalars|only one element tensors can be converted|"
      r"must be real number, not Tensor", "", "Functions of `math` take single numbers. `torch.exp` and its kin take "
@@ -262,14 +263,14 @@ CLASSIC = (
      "function of `torch` that does it."),
     (r"^AttributeError: module ", "", "This module has nothing of that name. Look for a typing mistake."),
     (r"^AttributeError", "", "Look for a typing mistake in the name, and for a layer that __init__ does not make."),
-    (r"does not require grad", "", "The loss hangs on no weight: somewhere on the way the gradient was cut, by "
+    (r"does not require grad", "", "The loss depends on no weight: somewhere on the way the gradient was cut, by "
      "`.detach()`, `.item()` or `no_grad`."),
     (r"grad can be implicitly created only for scalar", "", "`backward` starts from one number. Sum the loss over the "
      "batch first."),
     (r"backward through the graph a second time", "", "The same graph was used twice. Compute the loss anew for each "
      "step."),
     (r"missing \d+ required positional argument|positional arguments? but \d+ (was|were) given", "", "The function "
-     "takes another number of arguments than it is called with; the exercise says how."),
+     "takes a different number of arguments than it's called with; the exercise says which."),
 )  # fmt: skip
 
 

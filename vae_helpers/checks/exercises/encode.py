@@ -156,12 +156,13 @@ MISTAKES = {
         "Return mu first, then logvar.",
     ),
     "activation-on-mu": Mistake(
-        "A mean may be any number. This one is bent before it is returned, so some values cannot be reached.",
+        "A mean can be any number, but something bends this one before it's returned, so it can't reach some "
+        "values.",
         "Return the layer's output as it is.",
     ),
     "activation-on-logvar": Mistake(
-        "A log-variance may be any number, which is why it is the log. This one is bent before it is returned; "
-        "with a relu, for example, σ can never be below 1.",
+        "A log-variance can be any number, which is why it's the log. Something bends this one before it's "
+        "returned; with a relu, for example, σ can never be below 1.",
         "Return the layer's output as it is.",
     ),
     "encode-random": Mistake(

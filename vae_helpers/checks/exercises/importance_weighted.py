@@ -86,12 +86,12 @@ MISTAKES = {
         "Average the weights first, and take the logarithm last.",
     ),
     "bound-codes-not-counted": Mistake(
-        "The weights are added up and not averaged, so the result grows by log k whatever the codes are, and can lie "
-        "above log p(x).",
+        "The weights are added up instead of averaged, so the result grows by log k whatever the codes are, and "
+        "can lie above log p(x).",
         "Ask what a sum has to be divided by to be a mean, and what that is in the logarithm.",
     ),
     "bound-best-code": Mistake(
-        "This is the largest weight alone. The mean of the weights is what estimates p(x).",
+        "This is the largest weight alone, but it's the mean of the weights that estimates p(x).",
         "Let all codes of an image count.",
     ),
     "bound-wrong-axis": Mistake(
@@ -103,7 +103,7 @@ MISTAKES = {
         "Turn the sign of the result.",
     ),
     "bound-no-logarithm": Mistake(
-        "This is the mean weight, an estimate of p(x). Asked for is its logarithm, in nats.",
+        "This is the mean weight, an estimate of p(x). The exercise asks for its logarithm, in nats.",
         "Take the logarithm of the mean, without ever leaving the logarithms.",
     ),
     "bound-underflow": Mistake(
@@ -113,7 +113,7 @@ MISTAKES = {
     ),
 }
 HINTS = (
-    "What is averaged are the weights themselves, and you are given their logarithms.",
+    "The weights themselves are averaged, but you're given their logarithms.",
     "The logarithm of a mean over k is the logarithm of a sum, less log k.",
     "torch.logsumexp(log_w, dim=0) adds the weights of each image, and gives the logarithm of the sum.",
 )

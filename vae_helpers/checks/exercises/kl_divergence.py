@@ -71,8 +71,8 @@ def judge(record: Record, given: Given) -> str:
     )
     if not close(np.asarray(record["again"]), got["mixed"]) and finite(got["mixed"]):
         raise Stop(
-            f"{seen} A second call gave {listed(np.asarray(record['again']))}: something is drawn at random. Asked for "
-            "is the exact KL divergence, which has a formula and no noise."
+            f"{seen} A second call gave {listed(np.asarray(record['again']))}: something is drawn at random. The "
+            "exercise asks for the exact KL divergence, which has a formula and no noise."
         )
     offsets = {b: got[b] - expected[b] for b in BATCHES}
     if all(finite(got[b]) and close(o, np.full_like(o, o[0]), 1e-3) for b, o in offsets.items()):
@@ -80,13 +80,14 @@ def judge(record: Record, given: Given) -> str:
         if max(steps.values()) - min(steps.values()) < 1e-3:
             _check_gradients(record, given)
             return (
-                f"Different from this course in a constant of {steps['mixed']:.2g} for each latent, without gradient. "
-                "Training is the same; but as a number it is no KL divergence, which is 0 where q(z|x) is the prior."
+                f"Different from this course in a constant of {steps['mixed']:.2g} for each latent, without "
+                "gradient. Training is the same, but the number isn't the KL divergence, which is 0 where q(z|x) "
+                "is the prior."
             )
     if all(close(got[b], expected[b]) for b in BATCHES if b != "small"):
         raise Stop(
-            f"Large KL divergences are right, and small ones are not: where right is {listed(expected['small'])} nats "
-            f"you give {listed(got['small'])}. Is there a clamp, a floor or a rounding?"
+            f"Large KL divergences are right, but small ones aren't: you give {listed(got['small'])} where "
+            f"{listed(expected['small'])} nats would be right. Is there a clamp, a floor or a rounding?"
         )
     if all(close(got[b], np.full_like(got[b], expected[b].sum())) for b in BATCHES):
         raise wrong("kl-over-batch", f"{seen} That is the sum over the batch, once for each image.")
@@ -183,7 +184,8 @@ MISTAKES = {
         "Add over the latents of each image: check which axis is which.",
     ),
     "kl-over-batch": Mistake(
-        "Asked for is one number for each image, so that the batch can be summed or averaged later, in one place.",
+        "The exercise asks for one number for each image, so that the batch can be summed or averaged later, in "
+        "one place.",
         "Reduce over the latents only.",
     ),
     "kl-not-summed": Mistake(
@@ -191,34 +193,34 @@ MISTAKES = {
         "Add them up for each image.",
     ),
     "kl-sign": Mistake(
-        "A KL divergence is never negative. With the sign turned, training is paid for moving q(z|x) away from "
-        "the prior, without end: the loss falls to −∞.",
+        "A KL divergence is never negative. With the sign turned, training is rewarded for moving q(z|x) away "
+        "from the prior, without end: the loss falls to −∞.",
         "Turn the sign of the whole term.",
     ),
     "kl-half-missing": Mistake(
-        "It is twice the KL divergence, as with a β of 2. Either the factor in front was forgotten, or the term "
+        "This is twice the KL divergence, as with a β of 2. Either the factor in front was forgotten, or the term "
         "was added twice.",
         "Look at the factor in front of the sum.",
     ),
     "kl-mu-not-squared": Mistake(
-        "Then a negative mean is paid for: the more negative, the better.",
+        "This rewards a negative mean: the more negative, the better.",
         "Look at how the mean enters the formula.",
     ),
     "kl-sigma-for-variance": Mistake(
-        "The formula holds the variance σ², and this holds the standard deviation σ in its place.",
+        "Where the formula has the variance σ², this has the standard deviation σ.",
         "Ask what the exponential of log σ² is.",
     ),
     "kl-sigma-cancels": Mistake(
-        "The formula holds both σ² and its logarithm. Here both are the same number, and cancel: the spread of "
+        "The formula has both σ² and its logarithm. Here they are the same number and cancel, so the spread of "
         "q(z|x) costs nothing.",
         "One of the two is what the encoder gives; the other needs an exponential.",
     ),
     "kl-exponential-misplaced": Mistake(
-        "The formula holds both σ² and its logarithm. Here they have changed places.",
+        "The formula has both σ² and its logarithm. Here they have changed places.",
         "Ask which of the two is positive, and what the exponential of log σ² is.",
     ),
     "kl-log-sigma": Mistake(
-        "The formula holds log σ², which is twice log σ; here it is log σ. The cheapest σ is then not 1.",
+        "The formula has log σ², which is twice log σ; here it's log σ, and then the cheapest σ isn't 1.",
         "Look at the factor of the logarithm.",
     ),
     "kl-variance-squared": Mistake(
@@ -226,19 +228,19 @@ MISTAKES = {
         "Ask what the exponential of log σ² is.",
     ),
     "kl-logvar-is-log-sigma": Mistake(
-        "The second argument was taken for log σ. It is log σ², so σ² is counted as if it were σ.",
+        "The second argument was taken for log σ, but it's log σ², so σ² is counted as if it were σ.",
         "Look at the factor 2 between log σ and log σ².",
     ),
     "kl-logvar-is-std": Mistake(
-        "The second argument was taken for σ. It is log σ², and may be negative.",
+        "The second argument was taken for σ, but it's log σ², and may be negative.",
         "Turn the log-variance into what your formula takes.",
     ),
     "kl-logvar-is-variance": Mistake(
-        "The second argument was taken for σ². It is log σ², and may be negative, where a logarithm gives NaN.",
+        "The second argument was taken for σ², but it's log σ², and may be negative, where a logarithm gives NaN.",
         "Turn the log-variance into what your formula takes.",
     ),
     "kl-swapped-arguments": Mistake(
-        "It is right with the two arguments exchanged.",
+        "This would be right with the two arguments exchanged.",
         "Look at the order of mu and logvar, in the definition and in the call.",
     ),
     "kl-reversed": Mistake(
@@ -246,15 +248,15 @@ MISTAKES = {
         "Exchange the two distributions.",
     ),
     "kl-mu-missing": Mistake(
-        "Then a mean costs nothing: codes may lie anywhere, and the prior no longer finds them.",
+        "A mean costs nothing here: codes may lie anywhere, and the prior no longer finds them.",
         "Let the mean enter the formula.",
     ),
     "kl-variance-missing": Mistake(
-        "Then a large variance is free, even paid for.",
+        "A large variance is free here, and even rewarded.",
         "Let σ² enter the formula.",
     ),
     "kl-logvar-missing": Mistake(
-        "Then a variance of 0 is cheapest: the VAE turns into an autoencoder whose codes are held near 0.",
+        "A variance of 0 is cheapest here: the VAE turns into an autoencoder whose codes are held near 0.",
         "Let log σ² enter the formula.",
     ),
     "kl-term-sign": Mistake(
@@ -262,7 +264,7 @@ MISTAKES = {
         "Compare the sign of each term with the formula.",
     ),
     "kl-scaled": Mistake(
-        "It is the KL divergence times a number. That number is a hidden β.",
+        "This is the KL divergence times a number, and that number is a hidden β.",
         "Look at the factor in front of the sum.",
     ),
 }
@@ -270,7 +272,7 @@ HINTS = (
     "The KL divergence of one latent has three parts: one for the mean, one for σ², one for its logarithm.",
     "At μ = 0 and σ = 1 it must be 0, and everywhere else above 0. Try your formula at these, and at μ = 1, where "
     "it is ½.",
-    "One number for each image is asked for: (B, D) goes in, (B,) comes out. Which dimension is added up?",
+    "The exercise asks for one number for each image: (B, D) goes in, (B,) comes out. Which dimension is added up?",
 )
 
 EXERCISE = Exercise(

@@ -170,7 +170,7 @@ def _judge_sampled(record: Record, given: Given, first: float) -> str:
             f"something is drawn at random, and on average the loss is {drawn.mean():.5g} where {right:.5g} is right."
         )
     return (
-        "Different from this course in the KL term, which is estimated from a random code: right on average, and "
+        "Different from this course in the KL term, which is estimated from a random code: right on average, but "
         "noisier. Between two Gaussians the KL divergence has a formula, which costs less and has no noise."
     )
 
@@ -197,14 +197,14 @@ def _check_gradients(record: Record, given: Given, fits: dict[str, Fit], likelih
             if not gradient.any():
                 raise wrong(
                     "loss-without-gradient",
-                    f"The number is right, and no gradient of it reaches {name}.",
+                    f"The number is right, but no gradient of it reaches {name}.",
                 )
             raise Stop(
-                f"The number is right, and its gradient with respect to {name} is not: a part of the loss was computed "
-                "without a graph. Look for `.detach()`, `.data`, `.item()` or `no_grad`."
+                f"The number is right, but its gradient with respect to {name} isn't: a part of the loss was "
+                "computed without a graph. Look for `.detach()`, `.data`, `.item()` or `no_grad`."
             )
     if not finite(np.asarray(record.get("saturated", np.nan))):
-        raise wrong("not-finite", "Where recon_x is exactly 0 or 1 your loss is no finite number.")
+        raise wrong("not-finite", "Where recon_x is exactly 0 or 1 your loss isn't finite.")
 
 
 def _parts(given: Given) -> tuple[Terms, Terms]:
@@ -266,14 +266,14 @@ def _weigh(fits: dict[str, Fit], likelihood: str, seen: str) -> str:
         return likelihood_note(likelihood, 1.0)
     if close(a, 1 / images, 1e-3):
         return (
-            "Different from this course in the average over the batch: both terms are divided by the number of images. "
-            "That changes the learning rate that fits, and not the model."
+            "Different from this course in the average over the batch: both terms are divided by the number of "
+            "images. That changes the learning rate that fits, but not the model."
         )
     if close(a, np.ones(2), 1e-3):
         return "It differs from this course by a constant, which has no gradient."
     return (
-        f"Different from this course in a factor of {a[0]:.3g} on both terms, which changes the learning rate that "
-        "fits. Losses are then no nats per image."
+        f"Different from this course in a factor of {a[0]:.3g} on both terms, which changes the learning rate "
+        "that fits. Losses then aren't nats per image."
     )
 
 
@@ -296,7 +296,7 @@ MISTAKES = {
         "`backward` starts from one number, summed over the batch.", "Add the images' losses up."
     ),
     "loss-sign": Mistake(
-        "This is the ELBO, which is to grow. A loss is what is made small.",
+        "This is the ELBO, which should grow. A loss should get smaller.",
         "Turn the sign of the whole.",
     ),
     "kl-too-weak": Mistake(
@@ -318,9 +318,9 @@ MISTAKES = {
         "Without it nothing asks z to know the image.", "Add the reconstruction term."
     ),
     "weight-on-reconstruction": Mistake(
-        "The weight stands on the reconstruction, where it acts as a β below 1. Multiplied there or divided "
-        "here, only the ratio of the two terms counts.",
-        "Weight the KL term, and by 1 in this exercise.",
+        "The weight is on the reconstruction, where it acts as a β below 1, since only the ratio of the two terms "
+        "counts.",
+        "Put a weight on the KL term; in this exercise it is 1.",
     ),
     "terms-multiplied": Mistake(
         "The two terms are not added: how much the KL counts depends on the reconstruction.",

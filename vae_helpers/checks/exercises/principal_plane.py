@@ -65,7 +65,7 @@ def judge(record: Record, given: Given) -> str:
 
 MISTAKES = {
     "plane-not-centred": Mistake(
-        "The directions were taken from 0 and not from the mean of the codes, so the first one points at the mean.",
+        "The directions were taken from 0 instead of the mean of the codes, so the first one points at the mean.",
         "Subtract the mean before you look for directions.",
     ),
     "plane-weakest": Mistake(
@@ -73,7 +73,8 @@ MISTAKES = {
         "Take the two directions of the largest variance, the larger one first.",
     ),
     "plane-not-orthonormal": Mistake(
-        "The two directions must be at right angles and of length 1, or a step in the plane is no step in z.",
+        "The two directions must be at right angles and of length 1, or a step in the plane isn't the same step "
+        "in z.",
         "Give back the unit vectors themselves, without their variance.",
     ),
 }

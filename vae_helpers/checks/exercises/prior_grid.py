@@ -54,16 +54,16 @@ def _grid(side: int) -> Array:
 
 MISTAKES = {
     "grid-evenly-spaced": Mistake(
-        "The steps are equal in z. Then the outer pictures stand for codes that the prior almost never draws, "
-        "and the crowded middle gets few.",
+        "The steps are equal in z, so the outer pictures stand for codes that the prior almost never draws, and "
+        "the crowded middle gets few.",
         "Make the steps equal in the share of the prior. The normal distribution's icdf turns shares into codes.",
     ),
     "grid-at-infinity": Mistake(
         "The shares 0 and 1 lie at −∞ and ∞.", "Take the middle of each share: (i + ½) / side."
     ),
     "grid-turned": Mistake(
-        "The codes are right, in another order: the picture would be mirrored or turned beside the map.",
-        "Row by row from the top: z[0] grows to the right, and z[1] falls downwards.",
+        "The codes are right, but in another order: the picture would be mirrored or turned beside the map.",
+        "Go row by row from the top: z[0] grows to the right, and z[1] falls downwards.",
     ),
 }
 HINTS = (

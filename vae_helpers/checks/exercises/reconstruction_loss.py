@@ -96,13 +96,13 @@ def judge(record: Record, given: Given) -> str:
 
 def _check_ends(record: Record) -> None:
     if not finite(np.asarray(record["binary"])):
-        raise wrong("not-finite", "Where a pixel is exactly 0 or 1 your loss is no finite number.")
+        raise wrong("not-finite", "Where a pixel is exactly 0 or 1 your loss isn't finite.")
     need(record, "saturated", f"For a recon_x of exact zeros and ones {CALL}", number=True)
     if not finite(np.asarray(record["saturated"])):
         raise wrong(
             "not-finite",
-            "Where recon_x is exactly 0 or 1 your loss is no finite number. A sigmoid gives such pixels in float32 "
-            "once the decoder is sure, and 0 · log 0 is NaN; the cross-entropy of PyTorch guards against it.",
+            "Where recon_x is exactly 0 or 1 your loss isn't finite. A sigmoid gives such pixels in float32 once "
+            "the decoder is sure, and 0 · log 0 is NaN; the cross-entropy of PyTorch guards against it.",
         )
 
 
@@ -176,7 +176,7 @@ def _weight(got: Array, errors: Array, pixels: Array) -> float | None:
 
 MISTAKES = {
     "recon-averaged": Mistake(
-        "The mean over the pixels makes the image weigh as much as one pixel. The KL term then has its way: all "
+        "The mean over the pixels makes the image weigh as much as one pixel. The KL term then wins: all "
         "reconstructions become one blur, and the KL goes to 0.",
         "Add up over the pixels; the function you use has an option for it.",
     ),
@@ -186,23 +186,23 @@ MISTAKES = {
         "Sum over the batch, as the KL term will be.",
     ),
     "recon-scaled": Mistake(
-        "It is the cross-entropy times a number. Beside the KL term that number is a hidden weight.",
+        "This is the cross-entropy times a number. Beside the KL term that number is a hidden weight.",
         "Look for a factor or a division.",
     ),
     "recon-per-image": Mistake(
-        "Asked for is one number, summed over the batch.", "Add the images' losses up."
+        "The exercise asks for one number, summed over the batch.", "Add the images' losses up."
     ),
     "recon-not-reduced": Mistake(
-        "These are the losses of single pixels. Asked for is one number, summed over pixels and batch.",
+        "These are the losses of single pixels. The exercise asks for one number, summed over pixels and batch.",
         "Add them up; the function you use has an option for it.",
     ),
     "recon-sign": Mistake(
-        "This is a log-likelihood, which is to grow. A loss is what is made small.",
+        "This is a log-likelihood, which should grow. A loss should get smaller.",
         "Turn the sign.",
     ),
     "recon-swapped": Mistake(
-        "The cross-entropy is not symmetric: the first argument is the prediction, the second the target. "
-        "Exchanged, it takes the logarithm of the image, whose pixels are mostly 0.",
+        "The cross-entropy is not symmetric: the first argument is the prediction, the second the target. With "
+        "the two exchanged it takes the logarithm of the image, whose pixels are mostly 0.",
         "Exchange the two arguments.",
     ),
     "recon-half-missing": Mistake(
@@ -211,9 +211,9 @@ MISTAKES = {
         "A pixel must count whether it is bright or dark: the cross-entropy has two terms.",
     ),
     "two-sigmoids": Mistake(
-        "A second sigmoid is applied to what are probabilities already. It squeezes them into [0.5, 0.73]: no "
-        "pixel can be black. (A loss that takes logits is right where decode gives logits. Here it gives "
-        "probabilities.)",
+        "A second sigmoid is applied to numbers that are probabilities already. It squeezes them into [0.5, "
+        "0.73]: no pixel can be black. (A loss that takes logits is right where decode gives logits. Here it "
+        "gives probabilities.)",
         "Keep one sigmoid, in the decoder, and the loss that takes probabilities.",
     ),
     "targets-rescaled": Mistake(

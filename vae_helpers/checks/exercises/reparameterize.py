@@ -102,9 +102,7 @@ def _check_noise_there(z: Array, again: Array, many: Array, mu: Array, sigma: Ar
         return
     eps = (z - mu) / sigma
     if close(eps, np.full_like(eps, eps[0, 0]), 1e-4) and abs(eps[0, 0] - 1) > 1e-4:
-        seen = (
-            f"Each z is μ + σ · {eps[0, 0]:.3g}, in every call: the same ε for all, and for ever."
-        )
+        seen = f"Each z is μ + σ · {eps[0, 0]:.3g}, in every call: the same ε for all, every time."
         raise wrong("noise-repeats", seen)
     if many.std(axis=0).max() < 1e-6:
         seen = "z is the same for every draw: it follows from μ and log σ² alone."
@@ -120,8 +118,8 @@ def _check_evaluating(record: Record, mu: Array) -> None:
     )
     if z.shape != mu.shape or (not close(z, mu, 1e-5) and close(z, again, 1e-9)):
         raise Stop(
-            "In training mode z is right, and in evaluation mode it is neither μ nor a draw: two calls give the same, "
-            "and not μ. Return μ there, or draw as in training."
+            "In training mode z is right, but in evaluation mode it is neither μ nor a draw: two calls give the "
+            "same z, and it isn't μ. Return μ there, or draw as in training."
         )
 
 
@@ -224,16 +222,16 @@ MISTAKES = {
         "σ is the square root of σ². Look for the factor that a root puts into the exponent.",
     ),
     "std-is-logvar": Mistake(
-        "The log-variance itself scales ε. It can be negative, and it is 0 where σ is 1.",
+        "The log-variance itself scales ε, but it can be negative, and it's 0 where σ is 1.",
         "Turn log σ² into σ first.",
     ),
     "std-is-softplus": Mistake(
-        "Softplus is a good way to make a positive number, and with a KL term that takes it the same way it "
-        "would be right. In this course the second output is log σ², and the KL term takes it so.",
+        "Softplus is a good way to make a positive number, and with a KL term that takes it the same way it would "
+        "be right. In this course the second output is log σ², and the KL term takes it as that.",
         "Turn log σ² into σ as its name says.",
     ),
     "std-is-sqrt": Mistake(
-        "The second argument was taken for the variance. It is its logarithm, and may be negative.",
+        "The second argument was taken for the variance, but it's the logarithm of that, and may be negative.",
         "Undo the logarithm before, or instead of, the square root.",
     ),
     "std-ignored": Mistake(
@@ -248,28 +246,28 @@ MISTAKES = {
     ),
     "noise-forgotten": Mistake(
         "Then σ has no effect on the image, and the VAE is an autoencoder whose codes cost something. (At "
-        "evaluation z = μ is a fair choice; this is the training's step.)",
+        "evaluation z = μ is a fair choice, but this step is for training.)",
         "Add σ·ε, with ε ~ N(0, 1).",
     ),
     "noise-uniform": Mistake(
-        "ε is uniform, not normal: `rand` for `randn`, for example. Then q(z|x) is no Gaussian, and the KL "
-        "formula is that of another distribution.",
+        "ε is uniform, not normal: `rand` for `randn`, for example. Then q(z|x) isn't a Gaussian, and the KL "
+        "formula is for another distribution.",
         "Draw ε from the standard normal.",
     ),
     "noise-not-normal": Mistake(
-        "ε has the mean and the spread of a standard normal, and another shape.",
+        "ε has the mean and the spread of a standard normal, but another shape.",
         "Draw ε from the standard normal.",
     ),
     "noise-shifted": Mistake(
-        "ε has not the mean 0, so z lies beside μ on average.",
+        "The mean of ε isn't 0, so on average z misses μ.",
         "Draw ε from N(0, 1).",
     ),
     "mu-ignored": Mistake(
-        "The codes lie around 0 and not around μ, so all images share one place.",
+        "The codes lie around 0 instead of μ, so all images share one place.",
         "Shift the noise by μ.",
     ),
     "noise-scale": Mistake(
-        "ε has the wrong standard deviation, so z has not the σ that the KL term charges for.",
+        "ε has the wrong standard deviation, so z doesn't have the σ that the KL term charges for.",
         "Draw ε from N(0, 1), with nothing in front but σ.",
     ),
     "noise-one-for-batch": Mistake(
@@ -277,7 +275,7 @@ MISTAKES = {
         "Give ε the whole shape of σ.",
     ),
     "noise-one-for-latents": Mistake(
-        "So they move together. q(z|x) has independent latents.",
+        "So they move together, while q(z|x) has independent latents.",
         "Give ε the whole shape of σ.",
     ),
     "noise-repeats": Mistake(

@@ -164,22 +164,22 @@ def judge(record: Record, given: Given) -> str:
     if kind == "error":
         raise error(record, "first", CALL)
     if record.get("flat only"):
-        seen = "The step works for images (B, 784), and not for (B, 1, 28, 28)."
+        seen = "The step works for images (B, 784), but not for (B, 1, 28, 28)."
         raise wrong("images-not-flattened", seen)
     for key in KEYS:
         if str(record[f"{key}.kind"]) == "error":
-            raise error(record, key, f"The first call went well, and a later one did not: {CALL}")
+            raise error(record, key, f"The first call went well, but a later one didn't: {CALL}")
     events = [str(record[f"{key}.events"]).split() for key in ("first", "second")]
     if not int(record["second.calls"]):
         raise wrong("model-ignored", "The step did not use the model it was given.")
     moved = [float(np.abs(record[f"{key}.moved"]).max()) for key in ("first", "second")]
     if not any("step" in happened for happened in events) and moved[0] > 0:
-        seen = "The weights moved, and the optimizer that was handed over took no step."
+        seen = "The weights moved, but the optimizer that was handed over took no step."
         raise wrong("optimizer-ignored", seen)
     for happened in events:
         _check_events(happened)
     if min(moved) == 0:
-        raise wrong("gradients-cleared-too-late", "A step was taken, and no weight moved.")
+        raise wrong("gradients-cleared-too-late", "A step was taken, but no weight moved.")
     _check_accumulation(record)
     return _check_returned(record, given)
 
@@ -272,11 +272,11 @@ def _judge_loss(record: Record, given: Given, loss: float) -> str:
         rights = [cross_entropy(p, t).sum() + kl for t in ([x, used] if changed else [x])]
     if p.ndim == 2 and len(p) < len(x):
         raise Stop(
-            f"Of the {len(x)} images in the batch the model got {len(p)}. Give it all of them."
+            f"The model got only {len(p)} of the {len(x)} images in the batch. Give it all of them."
         )
     if not rights:
         return "The step is right; is it another loss, or another unit, that you mean?"
-    seen = f"For {len(x)} images the loss came back as {loss:.6g}; right is {rights[0]:.6g} nats."
+    seen = f"For {len(x)} images the loss came back as {loss:.6g}; {rights[0]:.6g} nats would be right."
     summed = any(near(loss, right, 1e-5) for right in rights)
     averaged = any(near(loss * len(x), right, 1e-5) for right in rights)
     if not summed and not averaged:
@@ -360,23 +360,23 @@ def _name_lost_parts(record: Record, gradient: Array, right: Array) -> None:
             lost.append(owner)
     if lost:
         raise Stop(
-            f"At the optimizer's step no gradient stands at {', '.join(lost)}, so these layers never learn. Let "
-            "`backward` fill all gradients, and clear none between it and the step."
+            f"When the optimizer takes its step, there is no gradient for {', '.join(lost)}, so these layers "
+            "never learn. Let `backward` fill all gradients, and clear none between it and the step."
         )
 
 
 MISTAKES = {
     "zero-grad-forgotten": Mistake(
-        "`backward` adds to the gradients that are there. Without clearing them each step follows the sum of all "
-        "steps before.",
+        "`backward` adds to the gradients that are there. If nothing clears them, each step follows the sum of "
+        "all gradients so far.",
         "Clear the gradients once a step.",
     ),
     "step-before-backward": Mistake(
-        "The step is taken with the gradients of the batch before, or with none.",
+        "The step is taken with the gradients of the previous batch, or with none.",
         "First the loss, then its gradients, then the step.",
     ),
     "gradients-cleared-too-late": Mistake(
-        "The gradients are computed and cleared again before the step, so that nothing is learned.",
+        "The gradients are computed and then cleared before the step, so nothing is learned.",
         "Clear them before `backward`, or after the step.",
     ),
     "backward-missing": Mistake(
@@ -388,11 +388,12 @@ MISTAKES = {
         "Use the optimizer that is handed over.",
     ),
     "step-missing": Mistake(
-        "The gradients are there, and nobody uses them: the weights stay as they are.",
+        "The gradients are there, but nothing uses them: the weights stay as they are.",
         "Let the optimizer take its step.",
     ),
     "step-uphill": Mistake(
-        "What is made smaller is not the loss that comes back: it grows. A minus before `backward` does this.",
+        "The loss that comes back grows, so something else is being made smaller. A minus before `backward` does "
+        "this.",
         "Compute the gradients of the loss itself.",
     ),
     "steps-too-many": Mistake("One call should take one step.", "Take one step for a batch."),
@@ -402,7 +403,7 @@ MISTAKES = {
         "Return a plain number: `.item()` gives it.",
     ),
     "batch-ignored": Mistake(
-        "The loss is the same for two different batches, so x is not what is used.",
+        "The loss is the same for two different batches, so it doesn't come from x.",
         "Use the argument x, not a variable from another cell.",
     ),
     "model-ignored": Mistake(

@@ -149,7 +149,7 @@ def judge(record: Record, given: Given) -> str:
 
 def _judge_forward(record: Record, given: Given) -> str:
     if str(record.get("forward flat.kind")) == "3 values":
-        seen = f"{CALL} works for images (B, 784), and not for (B, 1, 28, 28)."
+        seen = f"{CALL} works for images (B, 784), but not for (B, 1, 28, 28)."
         raise wrong("images-not-flattened", seen)
     kind = str(record["forward.kind"])
     if kind == "error":
@@ -202,7 +202,7 @@ def _check_posterior(record: Record) -> None:
         own = f"gave x.{part - 1}"
         right = np.asarray(record[own if own in record else f"encode/seven.{part - 1}"])
         if not close(output, right, 1e-3):
-            seen = f"forward: in place of {name} model(x) gave something else."
+            seen = f"forward: model(x) gave something else in place of {name}."
             raise wrong("forward-wrong", seen)
 
 
@@ -219,7 +219,7 @@ def _check_code(record: Record) -> None:
     handed, drawn = (np.asarray(record.get(key, 0)) for key in ("handed code", "gave z"))
     if "gave z" in record and "handed code" in record and not close(handed, drawn, 1e-4):
         raise Stop(
-            "forward: decode gets another code than the one that reparameterize drew. Hand it on as it is."
+            "forward: decode gets a different code from the one that reparameterize drew. Hand it on as it is."
         )
     right_image = record.get("decoded", record.get("gave code"))
     if right_image is not None:
@@ -238,14 +238,15 @@ def _check_own_noise(record: Record) -> None:
     mean, std, far = float(noise.mean()), float(noise.std()), 8 / np.sqrt(noise.size)
     if not (abs(mean) < far and abs(std - 1) < far):
         raise Stop(
-            f"forward: it draws z itself, and (z − μ)/σ has the mean {mean:.2f} and the standard deviation {std:.2f}; "
-            "right are 0 and 1. Call `self.reparameterize(mu, logvar)` there, so that there is one formula for both."
+            f"forward: it draws z itself, and (z − μ)/σ has the mean {mean:.2f} and the standard deviation "
+            f"{std:.2f}; they should be 0 and 1. Call `self.reparameterize(mu, logvar)` there, so that there is "
+            "one formula for both."
         )
 
 
 MISTAKES = {
     "images-not-flattened": Mistake(
-        "Images come out of the DataLoader as (B, 1, 28, 28), and the layers and the loss take (B, 784).",
+        "Images come out of the DataLoader as (B, 1, 28, 28), but the layers and the loss take (B, 784).",
         "Flatten them: `x.flatten(1)` or `x.view(-1, 784)`.",
     ),
     "code-from-other-arguments": Mistake(

@@ -46,8 +46,8 @@ def judge(record: Record, given: Given) -> str:
     if max(ends) > 1e-3:
         raise wrong("walk-misses-the-end", f"The ends are off by {ends[0]:.2g} and {ends[1]:.2g}.")
     raise Stop(
-        "Both ends are right, and some steps between are not where they should be: equal steps from point 0 to 1, and "
-        "so on."
+        "Both ends are right, but some steps in between aren't where they should be: equal steps from point 0 to "
+        "1, and so on."
     )
 
 
