@@ -2,14 +2,13 @@
 
     python tools/build_site.py OUT [--repository OWNER/NAME] [--branch main]
 
-Where the notebooks show the latent lab, the page computes it; other widgets leave a sentence. Links to files that are
-no page lead to the repository, if it is named; otherwise their text alone is left.
+Where a notebook shows a widget that `site_figures.py` knows, the page computes it; another leaves a sentence. Links
+to files that are no page lead to the repository, if it is named; otherwise their text alone is left.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import posixpath
 import re
 import shutil
@@ -21,26 +20,13 @@ from typing import Any
 
 import nbformat
 from add_badges import BADGE, TAG
+from site_figures import VIEW, Lesson, Store, lab, place
 from sphinx.application import Sphinx
 
-from vae_helpers.data import load_images
-from vae_helpers.interactive.latent_lab import SCRIPT, LatentLab
-from vae_helpers.pretrained import load_pretrained
+from vae_helpers.interactive.pages import FOLDER
 
 ROOT = Path(__file__).parents[1]
 SITE = Path(__file__).with_name("site")
-LABS = {  # a VAE, and the autoencoder beside it
-    "small": ("lab-vae-mnist-2", None),
-    "plane": ("vae-mnist-2", "autoencoder-mnist-2"),
-    "twenty": ("vae-mnist-20", None),
-}
-LABS_OF = {"00_start_here": "twenty", "01_key_concepts": "plane", "04_why_it_matters": "twenty"}
-VIEW = "application/vnd.jupyter.widget-view+json"
-STILL = {
-    "predict(": "In JupyterLab you commit to your guess here. On this page, make it before you open what follows.",
-    "prediction_summary(": "In JupyterLab this line says how well you judged yourself.",
-    "": "These controls move in JupyterLab; the figure below shows some of their positions.",
-}
 SETTINGS: dict[str, Any] = {
     "project": "Variational Autoencoders",
     "html_title": "Variational Autoencoders: a course you can run",
@@ -69,31 +55,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def lab(name: str, *, plays: bool = False) -> str:
-    """A place where a lab comes alive; until then, or on paper, its picture."""
-    return f"""<div data-lab="{name}"{' data-plays="1"' if plays else ""}>
-<img src="_static/lab.png" alt="The latent lab: a plane with the codes of test digits, the decoded picture, a drawing">
+def first_lab(store: Store) -> str:
+    """The lab of the first page, which plays until it is touched."""
+    instead = """<img src="_static/lab.png" alt="The latent lab: a plane of codes, the decoded picture, a drawing">
 <p>The lab needs JavaScript and a page that comes from a server. Opened from a folder, use
-<a href="latent_lab.html">latent_lab.html</a>.</p>
-</div>"""
-
-
-def save_labs(folder: Path) -> None:
-    """Write what each lab computes with: its settings as JSON, and its numbers, in half precision, as they are."""
-    folder.mkdir()
-    for name, (vae, autoencoder) in LABS.items():
-        widget = LatentLab(
-            load_pretrained(vae),
-            autoencoder=load_pretrained(autoencoder) if autoencoder else None,
-            classifier=load_pretrained("lab-classifier-mnist"),
-            images=load_images("mnist"),
-        )
-        pieces = {key: bytes(getattr(widget, key)) for key in ("blob", "codes", "images")}
-        state = {"spec": widget.spec, "z": widget.z, "x": widget.x}
-        sizes = [[key, len(piece)] for key, piece in pieces.items()]
-        text = json.dumps({"state": state, "sizes": sizes}, separators=(",", ":"))
-        (folder / f"{name}.json").write_text(text, "utf-8")
-        (folder / f"{name}.bin").write_bytes(b"".join(pieces.values()))
+<a href="latent_lab.html">latent_lab.html</a>.</p>"""
+    return place(lab(store, "lab-vae-mnist-2"), instead, plays=True)
 
 
 class Links:
@@ -124,10 +91,13 @@ class Links:
         return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replace, text)
 
 
-def lesson(path: Path, links: Links, repository: str | None, branch: str) -> nbformat.NotebookNode:
+def lesson(
+    path: Path, links: Links, store: Store, repository: str | None, branch: str
+) -> nbformat.NotebookNode:
     """A committed notebook as the page shows it."""
     book: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     book.cells = [cell for cell in book.cells if TAG not in cell.metadata.get("tags", [])]
+    figures = Lesson(path.stem, book.cells, store)
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = links.mapped(cell.source, "notebooks")
@@ -137,18 +107,12 @@ def lesson(path: Path, links: Links, repository: str | None, branch: str) -> nbf
         cell.metadata["mystnb"] = {"image": {"alt": "A figure, which the text below describes"}}
         for output in cell.outputs:
             if VIEW in output.get("data", {}):
-                output.data = {"text/html": _instead(cell.source, path.stem)}
+                output.data = {"text/html": figures.instead(cell, output.data["text/plain"])}
+    assert not figures.known, f"{path.name} no longer shows {', '.join(figures.known)}."
     title, *rest = book.cells[0].source.split("\n")
     rest = [line for line in rest if BADGE not in line]
     book.cells[0].source = "\n".join([title, "", _offers(path.name, repository, branch), *rest])
     return book
-
-
-def _instead(source: str, stem: str) -> str:
-    if "LatentLab(" in source:
-        return lab(LABS_OF[stem])
-    sentence = next(text for call, text in STILL.items() if call in source)
-    return f'<p class="still">{sentence}</p>'
 
 
 def _offers(name: str, repository: str | None, branch: str) -> str:
@@ -164,7 +128,7 @@ def _offers(name: str, repository: str | None, branch: str) -> str:
     return " · ".join([*offers, "[what it needs to run](index.md#run-it-yourself)"])
 
 
-def landing(readme: str, links: Links) -> str:
+def landing(readme: str, links: Links, store: Store) -> str:
     """The first page; the lessons and the commands on it are the README's."""
     rows = re.findall(r"^\| \[(\d\d) .*\]\(notebooks/(\w+)\.ipynb\).*$", readme, re.MULTILINE)
     lines = re.findall(r"^\| \[\d\d .*$", readme, re.MULTILINE)
@@ -178,7 +142,7 @@ def landing(readme: str, links: Links) -> str:
 
     further = [row for row in rows if row not in core]
     blanks = {
-        "lab": lab("small", plays=True),
+        "lab": first_lab(store),
         "core": table(core),
         "beyond": "And further, in any order that the second column but one allows:\n\n"
         + table(further),
@@ -204,11 +168,12 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
     static, extra = folder / "_static", folder / "_extra"
     (extra / "notebooks").mkdir(parents=True)
     static.mkdir()
+    store = Store(static)
     for path in paths:
-        nbformat.write(lesson(path, links, repository, branch), folder / path.name)
+        nbformat.write(lesson(path, links, store, repository, branch), folder / path.name)
         shutil.copy(path, extra / "notebooks")
     readme = (ROOT / "README.md").read_text("utf-8")
-    (folder / "index.md").write_text(landing(readme, links), "utf-8")
+    (folder / "index.md").write_text(landing(readme, links, store), "utf-8")
     for name, source in {
         "cheat_sheet": "notebooks/cheat_sheet.md",
         "references": "notebooks/references.md",
@@ -218,14 +183,13 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         (folder / f"{name}.md").write_text(links.mapped(text, posixpath.dirname(source)), "utf-8")
     shutil.copy(ROOT / "notebooks" / "latent_lab.html", extra)
     for path in (
-        SITE / "icon.svg",
-        SITE / "site.css",
-        SITE / "site.js",
-        SCRIPT,
+        *SITE.glob("*.svg"),
+        *SITE.glob("*.css"),
+        *SITE.glob("*.js"),
+        *FOLDER.glob("*.js"),
         ROOT / "notebooks/pictures/lab.png",
     ):
         shutil.copy(path, static)
-    save_labs(static / "labs")
     mathjax = Path(
         str(
             distribution("sphinx-mathjax-offline").locate_file(
