@@ -42,7 +42,7 @@ WIDGETS = (
     "beta_slider",
 )
 BETAS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 10.0)
-STILL = "These controls move in JupyterLab alone: they need what the lesson computes. The figure below shows some states."
+STILL = "These controls move in JupyterLab alone: they need what the lesson computes. A figure below shows some states."
 WITHOUT = "This figure moves where the page comes from a server and may run JavaScript."
 
 

@@ -31,7 +31,7 @@ function render({ model, el }) {
     buttons.prepend(make("label", { class: "row" }, "class", menu));
   }
   const left = make("div", { style: "display: grid; gap: 6px" }, picture, buttons);
-  controls.rows.style.flex = "1 1 260px";
+  Object.assign(controls.rows.style, { flex: "1 1 260px", alignContent: "start" });
   el.replaceChildren(frame("Latent sliders", left, controls.rows));
   draw();
   el.figure = figure; // for tests

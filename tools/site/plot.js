@@ -17,7 +17,7 @@ export class Plot {
     Object.assign(this, { x, y, box: [left, 12, width - 10, height - bottom] });
     const words = (text, more) => mark("text", { "font-size": 13, fill: "#111", "text-anchor": "middle", ...more }, text);
     this.marks = mark("g", {});
-    this.svg = mark("svg", { viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img" }, mark("rect", { width, height, fill: "#fff" }));
+    this.svg = mark("svg", { viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img", style: `max-width: ${1.25 * width}px` }, mark("rect", { width, height, fill: "#fff" }));
     const [x0, y0, x1, y1] = this.box;
     this.svg.append(mark("path", { d: `M${x0},${y0}V${y1}H${x1}`, fill: "none", stroke: "#111" }));
     for (const tick of xTicks) this.svg.append(words([tick].flat().at(-1), { x: this.across([tick].flat()[0]), y: y1 + 17 }));

@@ -28,6 +28,7 @@ function render({ el }) {
   };
   const controls = sliders({ μ: { low: -3, high: 3, step: 0.1, value: 1 }, "log σ²": { low: -4, high: 2, step: 0.1, value: 0 } }, draw);
   controls.rows.style.flex = "1 1 100%";
+  bars.svg.style.flex = "0 1 220px";
   el.replaceChildren(frame("Two Gaussians and their KL divergence", controls.rows, curves.svg, bars.svg, said));
   draw(controls.values());
   el.figure = figure; // for tests

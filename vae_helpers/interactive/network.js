@@ -13,30 +13,51 @@ export function fromHalf(view) {
   return found;
 }
 
-/** Run layers on a vector. A layer is ["linear", inputs, outputs, place of its weights], or the name of an activation. */
+/** What one layer makes of a vector. A layer is ["linear", inputs, outputs, place of its weights], or an activation's name. */
+function step([kind, inputs, outputs, start], weights, values) {
+  if (kind === "linear") {
+    const found = new Float32Array(outputs);
+    const biases = start + inputs * outputs;
+    for (let row = 0, at = start; row < outputs; row++) {
+      let sum = weights[biases + row];
+      for (let column = 0; column < inputs; column++) sum += weights[at++] * values[column];
+      found[row] = sum;
+    }
+    return found;
+  }
+  if (kind === "relu") return values.map((v) => (v > 0 ? v : 0));
+  if (kind === "sigmoid") return values.map((v) => 1 / (1 + Math.exp(-v)));
+  if (kind === "tanh") return values.map(Math.tanh);
+  throw new Error(`There is no layer ${kind}.`);
+}
+
+/** Run layers on a vector. */
 export function run(layers, weights, input) {
-  let values = input;
-  for (const [kind, inputs, outputs, start] of layers) {
+  return layers.reduce((values, layer) => step(layer, weights, values), input);
+}
+
+/** The input, and the values after each layer. */
+export function trace(layers, weights, input) {
+  const values = [input];
+  for (const layer of layers) values.push(step(layer, weights, values.at(-1)));
+  return values;
+}
+
+/** The gradients of a number with respect to the values of a trace, where `last` is that for the last of them. */
+export function back(layers, weights, values, last) {
+  const gradients = [last];
+  for (let i = layers.length - 1; i >= 0; i--) {
+    const [[kind, inputs, outputs, start], after, gradient] = [layers[i], values[i + 1], gradients[0]];
     if (kind === "linear") {
-      const found = new Float32Array(outputs);
-      const biases = start + inputs * outputs;
-      for (let row = 0, at = start; row < outputs; row++) {
-        let sum = weights[biases + row];
-        for (let column = 0; column < inputs; column++) sum += weights[at++] * values[column];
-        found[row] = sum;
-      }
-      values = found;
-    } else if (kind === "relu") {
-      values = values.map((v) => (v > 0 ? v : 0));
-    } else if (kind === "sigmoid") {
-      values = values.map((v) => 1 / (1 + Math.exp(-v)));
-    } else if (kind === "tanh") {
-      values = values.map(Math.tanh);
+      const found = new Float32Array(inputs);
+      for (let row = 0, at = start; row < outputs; row++) for (let column = 0; column < inputs; column++) found[column] += weights[at++] * gradient[row];
+      gradients.unshift(found);
     } else {
-      throw new Error(`There is no layer ${kind}.`);
+      const slopes = { relu: (v) => Number(v > 0), sigmoid: (v) => v * (1 - v), tanh: (v) => 1 - v * v };
+      gradients.unshift(gradient.map((g, k) => g * slopes[kind](after[k])));
     }
   }
-  return values;
+  return gradients;
 }
 
 /** -log p(x|z) of pixels that are Bernoulli with these probabilities, in nats. */
@@ -49,9 +70,14 @@ export function reconstruction(probabilities, x) {
   return nats;
 }
 
-/** KL(N(mu, exp(logvar)) || N(0, I)), in nats. */
+/** KL(N(mu, exp(logvar)) || N(0, I)) in nats, latent by latent. */
+export function divergences(mu, logvar) {
+  return mu.map((m, d) => 0.5 * (m * m + Math.exp(logvar[d]) - 1 - logvar[d]));
+}
+
+/** The same for all latents together. */
 export function divergence(mu, logvar) {
-  return mu.reduce((sum, m, d) => sum + 0.5 * (m * m + Math.exp(logvar[d]) - 1 - logvar[d]), 0);
+  return divergences(mu, logvar).reduce((sum, part) => sum + part, 0);
 }
 
 export function normal() {
