@@ -8,11 +8,11 @@ export function frame(name, ...parts) {
 
 /**
  * Sliders for numbers. `wanted` maps a name to { low, high, step, value, say }; `say` writes the value. `onmove` gets all
- * values by name. What comes back has the sliders by name, `rows` to show, and `set` for new values.
+ * values by name, and the name of the slider that was moved. What comes back has the sliders by name, `rows` to show, and `set` for new values.
  */
 export function sliders(wanted, onmove) {
   const parts = Object.entries(wanted).map(([name, { low, high, step, value, say = (v) => v.toFixed(1).replace("-", "\u2212") }]) => {
-    const slider = make("input", { type: "range", min: low, max: high, step, value, "aria-label": name, oninput: () => moved() });
+    const slider = make("input", { type: "range", min: low, max: high, step, value, "aria-label": name, oninput: () => moved(name) });
     const output = make("output");
     const tell = () => {
       output.textContent = say(Number(slider.value));
@@ -21,9 +21,9 @@ export function sliders(wanted, onmove) {
     return { name, slider, tell, row: make("label", {}, name, slider, output) };
   });
   const values = () => Object.fromEntries(parts.map(({ name, slider }) => [name, Number(slider.value)]));
-  const moved = () => {
+  const moved = (name) => {
     parts.forEach(({ tell }) => tell());
-    onmove(values());
+    onmove(values(), name);
   };
   parts.forEach(({ tell }) => tell());
   return {

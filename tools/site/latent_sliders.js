@@ -15,8 +15,8 @@ function render({ model, el }) {
   };
   const names = latents.map((d) => `z[${d}]`);
   const wanted = Object.fromEntries(names.map((name, i) => [name, { low: -3, high: 3, step: 0.1, value: start[latents[i]] }]));
-  const controls = sliders(wanted, (values) => {
-    latents.forEach((d, i) => (figure.z[d] = values[names[i]]));
+  const controls = sliders(wanted, (values, name) => {
+    if (name) figure.z[latents[names.indexOf(name)]] = values[name]; // the others keep their decimals
     draw();
   });
   const go = (z) => {

@@ -43,7 +43,7 @@ async function start(place) {
   module.default.render({ model, el });
   place.replaceChildren(el);
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (place.dataset.plays && !still) el.latentLab.play(); // it moves until the first touch
+  if ("plays" in place.dataset && !still) el.latentLab.play(); // it moves until the first touch
 }
 
 /** What the figure says where it does not come: its sentence and its picture stay. */
