@@ -9,6 +9,8 @@ to files that are no page lead to the repository, if it is named; otherwise thei
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import posixpath
 import re
 import shutil
@@ -57,7 +59,7 @@ SETTINGS: dict[str, Any] = {
 
 def first_lab(store: Store) -> str:
     """The lab of the first page, which plays until it is touched."""
-    instead = """<img src="_static/lab.png" alt="The latent lab: a plane of codes, the decoded picture, a drawing">
+    instead = """<noscript><img src="_static/lab.png" alt="The lab: a plane of codes, a decoded picture, a drawing"></noscript>
 <p>The lab needs JavaScript and a page that comes from a server. Opened from a folder, use
 <a href="latent_lab.html">latent_lab.html</a>.</p>"""
     return place(lab(store, "lab-vae-mnist-2"), instead, plays=True)
@@ -203,6 +205,42 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         (shutil.copytree if (mathjax / part).is_dir() else shutil.copy)(mathjax / part, goal)
 
 
+def named(page: str) -> str:
+    """A page whose headings say their level, and whose two asides have names, for those who hear it."""
+    for part, name in (("sidebar", "The course"), ("toc", "This page")):
+        page = page.replace(
+            f'<aside class="{part}-drawer', f'<aside aria-label="{name}" class="{part}-drawer'
+        )
+    return page.replace('role="heading">', 'role="heading" aria-level="2">')
+
+
+def quick(page: str, folder: Path) -> str:
+    """The first page, which waits for no other file before it is painted.
+
+    The style of the theme and of the site stands in it, what code looks like comes last, and what the lab computes
+    with is asked for at once.
+    """
+    sheets = re.findall(r'<link rel="stylesheet".*?href="([^"?]+).*?/>\n', page)
+    inside = [sheet for sheet in sheets if sheet.endswith(("furo.css", "site.css"))]
+    assert len(inside) == 2, sheets
+    page = re.sub(r'\s*<link rel="stylesheet".*?/>(?=\n)', "", page)
+    styles = "".join((folder / sheet).read_text("utf-8").split("/*#")[0] for sheet in inside)
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    files = itertools.chain(*json.loads(data)["bytes"].values())
+    wanted = [
+        *(
+            f'<link rel="modulepreload" href="_static/{name}.js">'
+            for name in ("site", "latent_lab", "network", "drawing")
+        ),
+        *(f'<link rel="preload" as="fetch" crossorigin href="_static/{file}">' for file in files),
+    ]
+    page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
+    late = "".join(
+        f'<link rel="stylesheet" href="{sheet}">' for sheet in sheets if sheet not in inside
+    )
+    return page.replace("</body>", f"{''.join(wanted)}{late}</body>")
+
+
 def build(out: Path, repository: str | None = None, branch: str = "main") -> None:
     """Build the site into `out`, which is new or was built before; a warning of Sphinx is an error."""
     if out.exists():
@@ -218,9 +256,10 @@ def build(out: Path, repository: str | None = None, branch: str = "main") -> Non
         app = Sphinx(source, source, out, trees, "html", status=None, warningiserror=True)
         app.build(force_all=True)
     (out / "_sources").rmdir()  # Sphinx leaves it, empty
-    for page in out.glob("*.html"):  # Sphinx's headings of the contents do not say their level
-        text = page.read_text("utf-8").replace('role="heading">', 'role="heading" aria-level="2">')
-        page.write_text(text, "utf-8")
+    for page in out.glob("*.html"):
+        page.write_text(named(page.read_text("utf-8")), "utf-8")
+    first = out / "index.html"
+    first.write_text(quick(first.read_text("utf-8"), out), "utf-8")
     if app.statuscode:
         sys.exit(app.statuscode)
 
