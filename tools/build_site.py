@@ -59,7 +59,8 @@ SETTINGS: dict[str, Any] = {
 
 def first_lab(store: Store) -> str:
     """The lab of the first page, which plays until it is touched."""
-    instead = """<noscript><img src="_static/lab.png" alt="The lab: a plane of codes, a decoded picture, a drawing"></noscript>
+    instead = """<noscript><img src="_static/lab.png" alt="The lab: a plane of codes, a decoded picture, a drawing">
+</noscript>
 <p>The lab needs JavaScript and a page that comes from a server. Opened from a folder, use
 <a href="latent_lab.html">latent_lab.html</a>.</p>"""
     return place(lab(store, "lab-vae-mnist-2"), instead, plays=True)
