@@ -108,6 +108,18 @@ def test_what_was_asked_for_is_not_there(x, monkeypatch):
         fit(small(), x, epochs=1, device="cuda")
 
 
+def test_a_seed_gives_what_torchs_own_gives(monkeypatch):
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    devices.seed(3)
+    assert torch.equal(torch.rand(4), expected)
+    asked = []
+    monkeypatch.setattr(devices, "accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch, "manual_seed", asked.append)
+    devices.seed(5)  # a GPU has random numbers of its own
+    assert asked == [5]
+
+
 def test_random_numbers_of_a_mac_are_kept(monkeypatch):
     given = []
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda: torch.ones(2))

@@ -81,6 +81,18 @@ def choose(device: str | torch.device | None, model: nn.Module) -> torch.device:
     return place
 
 
+def seed(number: int) -> None:
+    """Seed torch's own random numbers, on every device there is.
+
+    In a build for a GPU that isn't there, `torch.manual_seed` notes down where it was called from, for the day when
+    there is one. From deep inside a program that takes a millisecond, which is longer than most checks compute.
+    """
+    if accelerator() is None:
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
+
+
 @contextlib.contextmanager
 def random_numbers_kept(place: torch.device) -> Iterator[None]:
     """Leave torch's own random numbers, those of the CPU and of this device, as they were."""
@@ -102,7 +114,7 @@ def random_numbers(generator: torch.Generator | None, place: torch.device) -> It
     if generator is None:
         yield
         return
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    number = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     with random_numbers_kept(place):
-        torch.manual_seed(seed)
+        seed(number)
         yield

@@ -69,7 +69,7 @@ class Calls:
     def seed_for(self, key: str) -> None:
         """Seed all random numbers for the call of this name."""
         number = zlib.crc32(f"{self.seed} {key}".encode())
-        torch.manual_seed(number)
+        devices.seed(number)
         np.random.seed(number)  # noqa: NPY002 - what learners use
         random.seed(number)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ... import answers
+from ... import answers, devices
 from ...models import VAE
 from ..calls import Array, Calls, Inputs, Record, describe
 from ..exercise import Exercise, Given
@@ -56,7 +56,7 @@ class _Run:
     """One model, one optimizer, and a log of what happens to them."""
 
     def __init__(self, noise: Tensor, weights: dict[str, Tensor] | None = None) -> None:
-        torch.manual_seed(1)
+        devices.seed(1)
         self.model = _Watched(noise).to(noise)
         if weights is not None:
             self.model.load_state_dict(weights)
