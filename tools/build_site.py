@@ -9,7 +9,6 @@ to files that are no page lead to the repository, if it is named; otherwise thei
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import posixpath
 import re
@@ -63,7 +62,8 @@ def first_lab(store: Store) -> str:
 </noscript>
 <p>The lab needs JavaScript and a page that comes from a server. Opened from a folder, use
 <a href="latent_lab.html">latent_lab.html</a>.</p>"""
-    return place(lab(store, "lab-vae-mnist-2"), instead, plays=True)
+    begin = store.beginning(["lab-vae-mnist-2", "lab-classifier-mnist"])
+    return place(lab(store, "lab-vae-mnist-2"), instead, begin=begin)
 
 
 class Links:
@@ -227,7 +227,7 @@ def quick(page: str, folder: Path) -> str:
     page = re.sub(r'\s*<link rel="stylesheet".*?/>(?=\n)', "", page)
     styles = "".join((folder / sheet).read_text("utf-8").split("/*#")[0] for sheet in inside)
     (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
-    files = itertools.chain(*json.loads(data)["bytes"].values())
+    files = [names[0] for names in json.loads(data)["bytes"].values()]
     wanted = [
         *(
             f'<link rel="modulepreload" href="_static/{name}.js">'

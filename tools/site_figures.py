@@ -20,6 +20,7 @@ from vae_helpers import (
     ConditionalVAE,
     LatentLab,
     LatentSliders,
+    XRay,
     load_images,
     load_pretrained,
 )
@@ -40,6 +41,7 @@ WIDGETS = (
     "gaussian_sliders",
     "two_gaussian_sliders",
     "beta_slider",
+    "XRay",
 )
 BETAS = (0.0, 0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 10.0)
 STILL = "These controls move in JupyterLab alone: they need what the lesson computes. A figure below shows some states."
@@ -77,6 +79,13 @@ class Store:
                 self.layers[name] = network_of(model, packer, "The site")
             self.path(name).write_bytes(packer.half().numpy().tobytes())
         return self.layers[name]
+
+    def beginning(self, names: list[str]) -> dict[str, int]:
+        """The size of models in one piece, and how much of it the first one's decoder takes: it comes first."""
+        last = [layer for layer in self.network(names[0])["decoder"] if layer[0] == "linear"][-1]
+        _, inputs, outputs, start = last
+        size = sum(self.path(name).stat().st_size for name in names)
+        return {"size": size, "enough": 2 * (start + inputs * outputs + outputs)}
 
     def file(self, name: str) -> str:
         """The address of a model's weights, which are written if need be."""
@@ -204,6 +213,18 @@ def patch(store: Store) -> Figure:
     return text, "patch", {"spec": spec}, {"blob": [store.file("vae-mnist-2")]}
 
 
+def xray(store: Store) -> Figure:
+    """The x-ray of the VAE whose weights lessons 02 and 03 load."""
+    widget = XRay(load_pretrained("vae-mnist-20"), load_images("mnist"))
+    layers = store.network("vae-mnist-20")
+    assert store.path("vae-mnist-20").read_bytes() == bytes(widget.blob)
+    files = {
+        "blob": [store.file("vae-mnist-20")],
+        "images": [store.data("images", bytes(widget.images))],
+    }
+    return repr(widget), "xray", {"spec": {"network": layers}}, files
+
+
 FIGURES: dict[str, dict[str, Callable[[Store], Figure]]] = {
     "00_start_here": {
         "LatentSliders(flat_vae)": lambda store: latent_sliders(store, "vae-mnist-2"),
@@ -218,10 +239,11 @@ FIGURES: dict[str, dict[str, Callable[[Store], Figure]]] = {
             lab(store, "vae-mnist-2", "autoencoder-mnist-2")
         ),
     },
-    "02_architecture": {"gaussian_sliders()": gaussians},
+    "02_architecture": {"gaussian_sliders()": gaussians, "XRay(model, digits)": xray},
     "03_loss": {
         "beta_slider(models, digits.test_x)": betas,
         "two_gaussian_sliders()": two_gaussians,
+        "XRay(vae, digits)": xray,
     },
     "04_why_it_matters": {
         "LatentLab(vae, images=digits, classifier=load_pretrained('lab-classifier-mnist'))": lambda store: (
@@ -239,13 +261,17 @@ FIGURES: dict[str, dict[str, Callable[[Store], Figure]]] = {
 }
 
 
-def place(figure: Figure, instead: str, *, plays: bool = False) -> str:
-    """A place where a figure comes alive; until then, it shows `instead`."""
+def place(figure: Figure, instead: str, *, begin: dict[str, int] | None = None) -> str:
+    """A place where a figure comes alive; until then, it shows `instead`.
+
+    With `begin` it plays, and does so as soon as `enough` of the `size` bytes of its weights are there.
+    """
     _, module, state, files = figure
-    data = json.dumps({"state": state, "bytes": files}, separators=(",", ":")).replace("</", "<\\/")
+    data = {"state": state, "bytes": files, "begin": begin}
+    text = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
     return (
-        f'<div data-figure="{module}"{" data-plays" if plays else ""}>'
-        f'<script type="application/json">{data}</script>{instead}</div>'
+        f'<div data-figure="{module}"{" data-plays" if begin else ""}>'
+        f'<script type="application/json">{text}</script>{instead}</div>'
     )
 
 

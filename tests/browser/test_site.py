@@ -41,8 +41,8 @@ LAB = "document.querySelector('[data-figure=latent_lab] > div').latentLab"
 ALIVE = {  # beside predictions and labs
     "00_start_here": ["latent_sliders", "latent_sliders"],
     "01_key_concepts": ["patch"],
-    "02_architecture": ["gaussian_sliders"],
-    "03_loss": ["beta_slider", "two_gaussian_sliders"],
+    "02_architecture": ["gaussian_sliders", "xray"],
+    "03_loss": ["beta_slider", "two_gaussian_sliders", "xray"],
     "04_why_it_matters": ["latent_sliders"],
     "05_vae_and_gan": ["latent_sliders"],
 }
@@ -369,6 +369,31 @@ def test_both_figures_of_lesson_03(visit, digits):
         assert f"β = {beta}: reconstruction {recon / len(x):.1f} nats" in figure.inner_text()
 
 
+@pytest.mark.parametrize("name", ["02_architecture", "03_loss"])
+@torch.no_grad()
+def test_the_xray_by_key_and_by_pointer(visit, name):
+    page, model = visit(name), load_pretrained("vae-mnist-20")
+    awaken(page)
+    figure = page.locator("[data-figure=xray]")
+    state = """(place) => ['x', 'eps', 'z'].map((name) =>
+      Array.from(place.firstElementChild.xray.values[name]))"""
+    seen = []
+    for press in (
+        lambda: None,
+        lambda: figure.get_by_role("button", name="new ε").press("Enter"),
+        lambda: figure.get_by_role("button", name="a test image").click(),
+        lambda: figure.get_by_role("application").click(position={"x": 30, "y": 50}),
+    ):
+        press()
+        x, eps, z = (torch.tensor([part]) for part in figure.evaluate(state))
+        mu, logvar = model.encode(x)
+        code = mu + torch.exp(0.5 * logvar) * eps
+        assert (z - code).abs().max() < 1e-3
+        seen.append(pixels(figure.get_by_role("img", name="recon_x")).flatten())
+        assert (seen[-1] - model.decode(code)[0]).abs().max() < 1 / 255
+    assert all((a - b).abs().max() > 0.05 for a, b in itertools.pairwise(seen))
+
+
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 def test_predictions_are_committed_judged_kept_and_counted(visit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the package keeps its own
@@ -450,6 +475,16 @@ def test_the_first_page_moves_until_it_is_touched(visit):
     assert (shown(page) == still).all()
 
 
+def test_on_paper_the_answers_are_unfolded(visit):
+    page = visit("02_architecture")
+    folded = "document.querySelectorAll('details:not([open])').length"
+    before = page.evaluate(folded)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (before > 3, page.evaluate(folded)) == (True, 0)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == before
+
+
 def test_search_finds_a_lesson(visit, address):
     page = visit("index")
     page.goto(f"{address}/search.html?q=reparameterization")
@@ -457,8 +492,12 @@ def test_search_finds_a_lesson(visit, address):
     assert "02" in page.locator("ul.search").inner_text()
 
 
+STATES = list(itertools.product((320, 1400), ("light", "dark")))
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_barrier(visit, name):
+    """The first page in each width and each scheme, the others in turn, each answer open and each figure alive."""
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="needs the extra 'dev'"
     )
@@ -466,7 +505,7 @@ def test_no_barrier(visit, name):
     awaken(page)
     page.wait_for_load_state("networkidle")
     barriers = []
-    for width, scheme in ((320, "dark"), (1400, "light")):
+    for width, scheme in STATES if name == "index" else [STATES[PAGES.index(name) % 4]]:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         found = axe.Axe().run(page).response["violations"]

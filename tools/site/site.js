@@ -27,11 +27,34 @@ async function joined(names) {
   return new DataView(whole.buffer);
 }
 
+/** Files as one DataView, read one after the other: `ready` once there is `enough` of it, `rest` once it is whole. */
+function begun(names, { size, enough }) {
+  const whole = new Uint8Array(size);
+  let [at, begin] = [0];
+  const first = new Promise((resolve) => (begin = resolve));
+  const rest = (async () => {
+    for (const name of names) {
+      const reader = (await fetch(new URL(name, import.meta.url))).body.getReader();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        whole.set(part.value, at);
+        at += part.value.length;
+        if (at >= enough) begin();
+      }
+    }
+  })();
+  return { view: new DataView(whole.buffer), ready: Promise.race([first, rest]), rest };
+}
+
 /** Draw the figure of a place, with the module that JupyterLab has, or with one of the site's own. */
 async function start(place) {
-  const { state, bytes } = JSON.parse(place.querySelector("script").textContent);
+  const { state, bytes, begin } = JSON.parse(place.querySelector("script").textContent);
+  const coming = begin && begun(bytes.blob, begin);
+  if (coming) {
+    Object.assign(state, { blob: coming.view, waiting: true });
+    delete bytes.blob;
+  }
   const loading = Object.entries(bytes).map(async ([name, names]) => (state[name] = await joined(names)));
-  const [module] = await Promise.all([import(`./${place.dataset.figure}.js`), ...loading]);
+  const [module] = await Promise.all([import(`./${place.dataset.figure}.js`), coming?.ready, ...loading]);
   const model = {
     get: (name) => state[name],
     set: (name, value) => (state[name] = value),
@@ -42,6 +65,7 @@ async function start(place) {
   const el = document.createElement("div");
   module.default.render({ model, el });
   place.replaceChildren(el);
+  coming?.rest.then(() => el.latentLab.complete());
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   if ("plays" in place.dataset && !still) el.latentLab.play(); // it moves until the first touch
 }
@@ -55,6 +79,13 @@ function failed(place) {
 function reachable() {
   for (const part of document.querySelectorAll("pre, .table-wrapper, mjx-container, .cell_output"))
     if (part.scrollWidth > part.clientWidth) part.tabIndex = 0;
+}
+
+/** On paper the answers are unfolded. */
+function unfold() {
+  const folded = [...document.querySelectorAll("details:not([open])")];
+  for (const part of folded) part.open = true;
+  addEventListener("afterprint", () => folded.forEach((part) => (part.open = false)), { once: true });
 }
 
 const near = new IntersectionObserver(
@@ -71,3 +102,4 @@ for (const place of document.querySelectorAll("[data-figure]")) near.observe(pla
 reachable();
 addEventListener("resize", reachable);
 addEventListener("load", reachable);
+addEventListener("beforeprint", unfold);

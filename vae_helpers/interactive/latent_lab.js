@@ -41,6 +41,7 @@ class Lab {
     this.model = model;
     this.spec = model.get("spec");
     this.weights = fromHalf(model.get("blob"));
+    this.waiting = Boolean(model.get("waiting")); // the decoder's weights are there, the others are to come
     this.networks = this.spec.networks;
     this.kind = Object.keys(this.networks)[0];
     this.axes = [this.spec.order[0], this.spec.order[1]];
@@ -85,6 +86,13 @@ class Lab {
     const total = parts.reduce((sum, part) => sum + part, 0);
     const best = parts.indexOf(Math.max(...parts));
     return { label: best, sure: parts[best] / total };
+  }
+
+  /** All weights are there. */
+  complete() {
+    this.weights = fromHalf(this.model.get("blob"));
+    this.waiting = this.desk.inert = false;
+    this.say();
   }
 
   // --- building ---
@@ -155,7 +163,8 @@ class Lab {
     this.costs = make("p", { "aria-live": "polite" });
     const row = make("div", { class: "row" }, make("button", { type: "button", onclick: () => this.paper.clear() }, "clear"));
     if (this.spec.images) row.append(make("button", { type: "button", onclick: () => this.nextImage() }, "a test image"));
-    return make("section", {}, named("Draw a digit"), this.paper.canvas, this.costs, row, make("p", { class: "hint" }, HINTS.costs));
+    this.desk = make("section", { inert: this.waiting }, named("Draw a digit"), this.paper.canvas, this.costs, row, make("p", { class: "hint" }, HINTS.costs));
+    return this.desk;
   }
 
   buildSliders() {
@@ -293,7 +302,7 @@ class Lab {
     let z = Float32Array.from({ length: this.latents }, normal);
     for (let tries = 0; codes && tries < 20; tries++) {
       z = Float32Array.from(codes[Math.floor(Math.random() * codes.length)]);
-      if (!this.spec.classifier || this.classify(this.decode(z)).sure > 0.99) break;
+      if (this.waiting || !this.spec.classifier || this.classify(this.decode(z)).sure > 0.99) break;
     }
     return z;
   }
@@ -383,7 +392,7 @@ class Lab {
 
   say() {
     let text = "";
-    if (this.spec.classifier) {
+    if (this.spec.classifier && !this.waiting) {
       const { label, sure } = this.classify(this.decoded);
       text = `${sure > 0.9 ? "looks like" : sure > 0.5 ? "perhaps" : "unclear, perhaps"} ${this.spec.names[label]} (${Math.round(100 * sure)} %)`;
     }

@@ -87,10 +87,12 @@ with fc1, fc_z and fc_dec. Use LatentSliders: it takes any model with encode and
         ]
         if not isinstance(model, nn.Module) or missing:
             raise TypeError(f"it has no {' and no '.join(missing) or 'layers'}")
-        network: dict[str, Any] = {"encoder": [*packer.layers(model.fc1), ("relu",)]}
+        network: dict[str, Any] = {
+            "decoder": packer.layers(model.fc_dec)
+        }  # first, as it is needed first
+        network["encoder"] = [*packer.layers(model.fc1), ("relu",)]
         for key, head in zip(("mu", "logvar"), heads, strict=False):
             network[key] = packer.layers(getattr(model, head))
-        network["decoder"] = packer.layers(model.fc_dec)
         network["latents"] = network["mu"][-1][2]
         _compare(model, network, torch.cat(packer.pieces))
     except TypeError as error:
