@@ -231,15 +231,18 @@ def quick(page: str, folder: Path) -> str:
     wanted = [
         *(
             f'<link rel="modulepreload" href="_static/{name}.js">'
-            for name in ("site", "latent_lab", "network", "drawing")
+            for name in ("latent_lab", "network", "drawing")
         ),
         *(f'<link rel="preload" as="fetch" crossorigin href="_static/{file}">' for file in files),
     ]
     page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
-    late = "".join(
-        f'<link rel="stylesheet" href="{sheet}">' for sheet in sheets if sheet not in inside
-    )
-    return page.replace("</body>", f"{''.join(wanted)}{late}</body>")
+    wanted += [  # a style sheet that is for paper until it has come holds nothing up
+        f"""<link rel="stylesheet" href="{sheet}" media="print" onload="this.media='all'">"""
+        for sheet in sheets
+        if sheet not in inside
+    ]
+    page = page.replace('<script type="module"', '<script type="module" async', 1)
+    return page.replace("</body>", f"{''.join(wanted)}</body>")
 
 
 def build(out: Path, repository: str | None = None, branch: str = "main") -> None:
