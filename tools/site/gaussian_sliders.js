@@ -28,7 +28,7 @@ function render({ model, el }) {
   };
   const controls = sliders({ μ: { low: -3, high: 3, step: 0.1, value: 0 }, "log σ²": { low: -4, high: 2, step: 0.1, value: 0 } }, draw);
   controls.rows.style.flex = "1 1 100%";
-  const stacked = make("div", { style: "flex: 1 1 100%; display: flex; flex-direction: column" }, density.svg, draws.svg);
+  const stacked = make("div", { style: "flex: 1 1 100%; min-width: 0; display: grid" }, density.svg, draws.svg);
   el.replaceChildren(frame("Gaussian sliders", controls.rows, stacked, said));
   draw(controls.values());
   el.figure = figure; // for tests

@@ -162,7 +162,7 @@ export class Paper {
     Object.assign(this.pen, { strokeStyle: "#fff", lineWidth: 22, lineCap: "round", lineJoin: "round" });
     this.pen.beginPath();
     this.pen.moveTo(this.cursor.x, this.cursor.y);
-    this.pen.lineTo(x, y);
+    this.pen.lineTo(x + 0.01, y); // of no length it would draw nothing
     this.pen.stroke();
   }
 
