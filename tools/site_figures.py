@@ -292,7 +292,11 @@ class Lesson:
         self.questions = [call.args[0].value for call in calls if _name(call) == "predict"]
 
     def instead(self, cell: Any, said: str) -> str:
-        """What the page shows in place of a cell's widget; `said` is the widget's committed text."""
+        """What the page shows in place of a cell's widget; `said` is the widget's committed text.
+
+        Raises:
+            ValueError: the widget is unknown here, or is another one than was committed.
+        """
         tree = ast.parse(cell.source)
         calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         for call in calls:
@@ -303,11 +307,13 @@ class Lesson:
                 return place(figure, _sentence("With JavaScript this line counts your guesses."))
         (call,) = (node for node in calls if _name(node) in WIDGETS)
         make = self.known.pop(ast.unparse(call), None)
-        if make is None:
-            assert _name(call) == "FigureSliders", f"The site does not know {ast.unparse(call)}."
+        if make is None and _name(call) == "FigureSliders":
             return _sentence(STILL)
+        if make is None:
+            raise ValueError(f"The site does not know {ast.unparse(call)}: see FIGURES.")
         figure = make(self.store)
-        assert figure[0] == said, f"{ast.unparse(call)} shows {figure[0]!r}, not {said!r}."
+        if figure[0] != said:
+            raise ValueError(f"{ast.unparse(call)} makes {figure[0]!r}; the notebook has {said!r}.")
         return place(figure, _sentence(f"{WITHOUT} The figure below shows some of its positions."))
 
     def _prediction(self, tree: ast.Module, call: ast.Call) -> str:
