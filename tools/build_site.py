@@ -207,7 +207,8 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
 
 
 def named(page: str) -> str:
-    """A page whose headings say their level, and whose two asides have names, for those who hear it."""
+    """A page with a heading of the first level, levels for the others, and names for its asides."""
+    page = page.replace('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">')
     for part, name in (("sidebar", "The course"), ("toc", "This page")):
         page = page.replace(
             f'<aside class="{part}-drawer', f'<aside aria-label="{name}" class="{part}-drawer'
