@@ -99,7 +99,7 @@ class Store:
 
 def _without_norms(layers: nn.Sequential) -> nn.Sequential:
     """The same network with each batch norm, as it is after the training, within the linear layer before it."""
-    kept: list[nn.Module] = []
+    kept: list[Any] = []
     for layer in layers:
         if isinstance(layer, nn.BatchNorm1d):
             kept[-1] = torch.nn.utils.fusion.fuse_linear_bn_eval(kept[-1], layer)
@@ -197,7 +197,7 @@ def patch(store: Store) -> Figure:
     """The patch of lesson 01: that of the first two among the test images."""
     digits = load_images("mnist")
     mu, logvar = encoded(load_pretrained("vae-mnist-2"), digits.test_x)
-    chosen = torch.nonzero(digits.test_y == 2)[0].item()
+    chosen = int(torch.nonzero(digits.test_y == 2)[0])
     low, high = mu[:400].min(dim=0).values - 0.3, mu[:400].max(dim=0).values + 0.3
     spec = {
         "decoder": store.network("vae-mnist-2")["decoder"],
@@ -289,7 +289,9 @@ class Lesson:
             and call.func.attr == "reveal"
             and isinstance(call.args[0], ast.Constant)
         }
-        self.questions = [call.args[0].value for call in calls if _name(call) == "predict"]
+        self.questions = [
+            ast.literal_eval(call.args[0]) for call in calls if _name(call) == "predict"
+        ]
 
     def instead(self, cell: Any, said: str) -> str:
         """What the page shows in place of a cell's widget; `said` is the widget's committed text.
@@ -303,7 +305,12 @@ class Lesson:
             if _name(call) == "predict":
                 return self._prediction(tree, call)
             if _name(call) == "prediction_summary":
-                figure = ("", "prediction_summary", {"spec": {"questions": self.questions}}, {})
+                figure: Figure = (
+                    "",
+                    "prediction_summary",
+                    {"spec": {"questions": self.questions}},
+                    {},
+                )
                 return place(figure, _sentence("With JavaScript this line counts your guesses."))
         (call,) = (node for node in calls if _name(node) in WIDGETS)
         make = self.known.pop(ast.unparse(call), None)
