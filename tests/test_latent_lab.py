@@ -20,7 +20,7 @@ from vae_helpers import (
     LatentSliders,
     load_pretrained,
 )
-from vae_helpers.interactive import latent_lab
+from vae_helpers.interactive import pages
 
 
 def small(kind=VAE, latent_dim=3, seed=0):
@@ -62,7 +62,7 @@ def test_the_layers_that_are_sent_compute_the_models_pictures(model):
     lab = LatentLab(model)
     network = lab.spec["networks"]["VAE"]
     z = torch.randn(50, network["latents"])
-    found = latent_lab._run(network["decoder"], weights(lab), z)
+    found = pages.compute(network["decoder"], weights(lab), z)
     assert (found - model.eval().decode(z)).abs().max() < 1 / 255
     assert lab.z == [0.0] * network["latents"]
     assert lab.spec["order"] == list(LatentSliders(model).sliders)

@@ -2,8 +2,8 @@
 
     python tools/build_site.py OUT [--repository OWNER/NAME] [--branch main]
 
-Where the notebooks show the latent lab, the page computes it; other widgets leave a sentence. Links to files that are
-no page lead to the repository, if it is named; otherwise their text alone is left.
+Where a notebook shows a widget that `site_figures.py` knows, the page computes it; another leaves a sentence. Links
+to files that are no page lead to the repository, if it is named; otherwise their text alone is left.
 """
 
 from __future__ import annotations
@@ -21,26 +21,13 @@ from typing import Any
 
 import nbformat
 from add_badges import BADGE, TAG
+from site_figures import VIEW, Lesson, Store, lab, place
 from sphinx.application import Sphinx
 
-from vae_helpers.data import load_images
-from vae_helpers.interactive.latent_lab import SCRIPT, LatentLab
-from vae_helpers.pretrained import load_pretrained
+from vae_helpers.interactive.pages import FOLDER
 
 ROOT = Path(__file__).parents[1]
 SITE = Path(__file__).with_name("site")
-LABS = {  # a VAE, and the autoencoder beside it
-    "small": ("lab-vae-mnist-2", None),
-    "plane": ("vae-mnist-2", "autoencoder-mnist-2"),
-    "twenty": ("vae-mnist-20", None),
-}
-LABS_OF = {"00_start_here": "twenty", "01_key_concepts": "plane", "04_why_it_matters": "twenty"}
-VIEW = "application/vnd.jupyter.widget-view+json"
-STILL = {
-    "predict(": "In JupyterLab you commit to your guess here. On this page, make it before you open what follows.",
-    "prediction_summary(": "In JupyterLab this line says how well you judged yourself.",
-    "": "These controls move in JupyterLab; the figure below shows some of their positions.",
-}
 SETTINGS: dict[str, Any] = {
     "project": "Variational Autoencoders",
     "html_title": "Variational Autoencoders: a course you can run",
@@ -69,31 +56,14 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def lab(name: str, *, plays: bool = False) -> str:
-    """A place where a lab comes alive; until then, or on paper, its picture."""
-    return f"""<div data-lab="{name}"{' data-plays="1"' if plays else ""}>
-<img src="_static/lab.png" alt="The latent lab: a plane with the codes of test digits, the decoded picture, a drawing">
+def first_lab(store: Store) -> str:
+    """The lab of the first page, which plays until it is touched."""
+    instead = """<noscript><img src="_static/lab.png" alt="The lab: a plane of codes, a decoded picture, a drawing">
+</noscript>
 <p>The lab needs JavaScript and a page that comes from a server. Opened from a folder, use
-<a href="latent_lab.html">latent_lab.html</a>.</p>
-</div>"""
-
-
-def save_labs(folder: Path) -> None:
-    """Write what each lab computes with: its settings as JSON, and its numbers, in half precision, as they are."""
-    folder.mkdir()
-    for name, (vae, autoencoder) in LABS.items():
-        widget = LatentLab(
-            load_pretrained(vae),
-            autoencoder=load_pretrained(autoencoder) if autoencoder else None,
-            classifier=load_pretrained("lab-classifier-mnist"),
-            images=load_images("mnist"),
-        )
-        pieces = {key: bytes(getattr(widget, key)) for key in ("blob", "codes", "images")}
-        state = {"spec": widget.spec, "z": widget.z, "x": widget.x}
-        sizes = [[key, len(piece)] for key, piece in pieces.items()]
-        text = json.dumps({"state": state, "sizes": sizes}, separators=(",", ":"))
-        (folder / f"{name}.json").write_text(text, "utf-8")
-        (folder / f"{name}.bin").write_bytes(b"".join(pieces.values()))
+<a href="latent_lab.html">latent_lab.html</a>.</p>"""
+    begin = store.beginning(["lab-vae-mnist-2", "lab-classifier-mnist"])
+    return place(lab(store, "lab-vae-mnist-2"), instead, begin=begin)
 
 
 class Links:
@@ -124,10 +94,13 @@ class Links:
         return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", replace, text)
 
 
-def lesson(path: Path, links: Links, repository: str | None, branch: str) -> nbformat.NotebookNode:
+def lesson(
+    path: Path, links: Links, store: Store, repository: str | None, branch: str
+) -> nbformat.NotebookNode:
     """A committed notebook as the page shows it."""
     book: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     book.cells = [cell for cell in book.cells if TAG not in cell.metadata.get("tags", [])]
+    figures = Lesson(path.stem, book.cells, store)
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = links.mapped(cell.source, "notebooks")
@@ -137,18 +110,12 @@ def lesson(path: Path, links: Links, repository: str | None, branch: str) -> nbf
         cell.metadata["mystnb"] = {"image": {"alt": "A figure, which the text below describes"}}
         for output in cell.outputs:
             if VIEW in output.get("data", {}):
-                output.data = {"text/html": _instead(cell.source, path.stem)}
+                output.data = {"text/html": figures.instead(cell, output.data["text/plain"])}
+    assert not figures.known, f"{path.name} no longer shows {', '.join(figures.known)}."
     title, *rest = book.cells[0].source.split("\n")
     rest = [line for line in rest if BADGE not in line]
     book.cells[0].source = "\n".join([title, "", _offers(path.name, repository, branch), *rest])
     return book
-
-
-def _instead(source: str, stem: str) -> str:
-    if "LatentLab(" in source:
-        return lab(LABS_OF[stem])
-    sentence = next(text for call, text in STILL.items() if call in source)
-    return f'<p class="still">{sentence}</p>'
 
 
 def _offers(name: str, repository: str | None, branch: str) -> str:
@@ -164,7 +131,7 @@ def _offers(name: str, repository: str | None, branch: str) -> str:
     return " · ".join([*offers, "[what it needs to run](index.md#run-it-yourself)"])
 
 
-def landing(readme: str, links: Links) -> str:
+def landing(readme: str, links: Links, store: Store) -> str:
     """The first page; the lessons and the commands on it are the README's."""
     rows = re.findall(r"^\| \[(\d\d) .*\]\(notebooks/(\w+)\.ipynb\).*$", readme, re.MULTILINE)
     lines = re.findall(r"^\| \[\d\d .*$", readme, re.MULTILINE)
@@ -178,7 +145,7 @@ def landing(readme: str, links: Links) -> str:
 
     further = [row for row in rows if row not in core]
     blanks = {
-        "lab": lab("small", plays=True),
+        "lab": first_lab(store),
         "core": table(core),
         "beyond": "And further, in any order that the second column but one allows:\n\n"
         + table(further),
@@ -204,11 +171,12 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
     static, extra = folder / "_static", folder / "_extra"
     (extra / "notebooks").mkdir(parents=True)
     static.mkdir()
+    store = Store(static)
     for path in paths:
-        nbformat.write(lesson(path, links, repository, branch), folder / path.name)
+        nbformat.write(lesson(path, links, store, repository, branch), folder / path.name)
         shutil.copy(path, extra / "notebooks")
     readme = (ROOT / "README.md").read_text("utf-8")
-    (folder / "index.md").write_text(landing(readme, links), "utf-8")
+    (folder / "index.md").write_text(landing(readme, links, store), "utf-8")
     for name, source in {
         "cheat_sheet": "notebooks/cheat_sheet.md",
         "references": "notebooks/references.md",
@@ -218,14 +186,13 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         (folder / f"{name}.md").write_text(links.mapped(text, posixpath.dirname(source)), "utf-8")
     shutil.copy(ROOT / "notebooks" / "latent_lab.html", extra)
     for path in (
-        SITE / "icon.svg",
-        SITE / "site.css",
-        SITE / "site.js",
-        SCRIPT,
+        *SITE.glob("*.svg"),
+        *SITE.glob("*.css"),
+        *SITE.glob("*.js"),
+        *FOLDER.glob("*.js"),
         ROOT / "notebooks/pictures/lab.png",
     ):
         shutil.copy(path, static)
-    save_labs(static / "labs")
     mathjax = Path(
         str(
             distribution("sphinx-mathjax-offline").locate_file(
@@ -237,6 +204,46 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         goal = static / "mathjax" / part
         goal.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (mathjax / part).is_dir() else shutil.copy)(mathjax / part, goal)
+
+
+def named(page: str) -> str:
+    """A page with a heading of the first level, levels for the others, and names for its asides."""
+    page = page.replace('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">')
+    for part, name in (("sidebar", "The course"), ("toc", "This page")):
+        page = page.replace(
+            f'<aside class="{part}-drawer', f'<aside aria-label="{name}" class="{part}-drawer'
+        )
+    return page.replace('role="heading">', 'role="heading" aria-level="2">')
+
+
+def quick(page: str, folder: Path) -> str:
+    """The first page, which waits for no other file before it is painted.
+
+    The style of the theme and of the site stands in it, what code looks like comes last, and what the lab computes
+    with is asked for at once.
+    """
+    sheets = re.findall(r'<link rel="stylesheet".*?href="([^"?]+).*?/>\n', page)
+    inside = [sheet for sheet in sheets if sheet.endswith(("furo.css", "site.css"))]
+    assert len(inside) == 2, sheets
+    page = re.sub(r'\s*<link rel="stylesheet".*?/>(?=\n)', "", page)
+    styles = "".join((folder / sheet).read_text("utf-8").split("/*#")[0] for sheet in inside)
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
+    files = [names[0] for names in json.loads(data)["bytes"].values()]
+    wanted = [
+        *(
+            f'<link rel="modulepreload" href="_static/{name}.js">'
+            for name in ("latent_lab", "network", "drawing")
+        ),
+        *(f'<link rel="preload" as="fetch" crossorigin href="_static/{file}">' for file in files),
+    ]
+    page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
+    wanted += [  # a style sheet that is for paper until it has come holds nothing up
+        f"""<link rel="stylesheet" href="{sheet}" media="print" onload="this.media='all'">"""
+        for sheet in sheets
+        if sheet not in inside
+    ]
+    page = page.replace('<script type="module"', '<script type="module" async', 1)
+    return page.replace("</body>", f"{''.join(wanted)}</body>")
 
 
 def build(out: Path, repository: str | None = None, branch: str = "main") -> None:
@@ -254,9 +261,10 @@ def build(out: Path, repository: str | None = None, branch: str = "main") -> Non
         app = Sphinx(source, source, out, trees, "html", status=None, warningiserror=True)
         app.build(force_all=True)
     (out / "_sources").rmdir()  # Sphinx leaves it, empty
-    for page in out.glob("*.html"):  # Sphinx's headings of the contents do not say their level
-        text = page.read_text("utf-8").replace('role="heading">', 'role="heading" aria-level="2">')
-        page.write_text(text, "utf-8")
+    for page in out.glob("*.html"):
+        page.write_text(named(page.read_text("utf-8")), "utf-8")
+    first = out / "index.html"
+    first.write_text(quick(first.read_text("utf-8"), out), "utf-8")
     if app.statuscode:
         sys.exit(app.statuscode)
 

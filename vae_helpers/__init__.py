@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .interactive.report import save_report as save_report
     from .interactive.sliders import FigureSliders as FigureSliders
     from .interactive.sliders import LatentSliders as LatentSliders
+    from .interactive.xray import XRay as XRay
     from .latents import interpolate as interpolate
     from .models import GAN as GAN
     from .models import VAE as VAE
@@ -78,6 +79,7 @@ _HOME = {
     "interactive.predictions": ["predict", "prediction_summary"],
     "interactive.report": ["save_report"],
     "interactive.sliders": ["FigureSliders", "LatentSliders"],
+    "interactive.xray": ["XRay"],
     "latents": ["interpolate"],
     "models": ["GAN", "VAE", "Autoencoder", "Classifier", "ConditionalVAE", "DenseClassifier"],
     "objectives": [

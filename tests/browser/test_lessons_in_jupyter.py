@@ -17,6 +17,8 @@ PICTURES = (
 WITH_PICTURE = ".jp-OutputArea-output:has(.widget-image)"
 DECODED = """() => [...document.querySelectorAll('.latent-lab canvas[role=img]')]
   .map((canvas) => canvas.toDataURL()).join()"""
+TRACED = """() => [...document.querySelectorAll('.xray canvas[role=img]')]
+  .map((canvas) => canvas.toDataURL()).join()"""
 # What moves the sliders of ipywidgets down and up. Notebook 7 takes the arrow keys for itself.
 KEYS = {"lab": ("ArrowLeft", "ArrowRight"), "notebook": ("PageDown", "PageUp")}
 
@@ -114,6 +116,14 @@ def test_every_widget_of_a_lesson_moves(run_lesson, browser, front_end, name):
             lab.query_selector("button:has-text('a test image')").click,
         ):
             assert changes(page, act, DECODED)
+    for xray in page.query_selector_all(".xray"):
+        xray.scroll_into_view_if_needed()
+        for act in (
+            xray.query_selector("button:has-text('new ε')").click,
+            xray.query_selector("button:has-text('a test image')").click,
+            lambda xray=xray: xray.query_selector("canvas[role=application]").press("Backspace"),
+        ):
+            assert changes(page, act, TRACED)
     for group in page.query_selector_all(".jp-OutputArea-output:has(.widget-radio-box)")[:1]:
         predict(page, group, keys)
 

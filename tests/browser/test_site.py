@@ -4,6 +4,8 @@ import functools
 import http.server
 import importlib
 import itertools
+import math
+import re
 import subprocess
 import sys
 import threading
@@ -11,11 +13,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
-import numpy as np
+import nbformat
 import pytest
 import torch
 
 from vae_helpers import load_pretrained
+from vae_helpers.interactive import predictions
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))}
@@ -34,7 +37,15 @@ FORMULAS = [
     "09_text",
     "12_compression",
 ]
-LAB = "document.querySelector('[data-lab]').latentLab"
+LAB = "document.querySelector('[data-figure=latent_lab] > div').latentLab"
+ALIVE = {  # beside predictions and labs
+    "00_start_here": ["latent_sliders", "latent_sliders"],
+    "01_key_concepts": ["patch"],
+    "02_architecture": ["gaussian_sliders", "xray"],
+    "03_loss": ["beta_slider", "two_gaussian_sliders", "xray"],
+    "04_why_it_matters": ["latent_sliders"],
+    "05_vae_and_gan": ["latent_sliders"],
+}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -95,9 +106,9 @@ def visit(open_page, address):
         page = open_page(**{"viewport": {"width": 1400, "height": 900}} | settings)
         page.route("**/*", guard)
         page.goto(f"{address}/{name}.html")
-        if name in LABS:
-            page.wait_for_function(LAB)
-            page.evaluate(f"{LAB}.stop()")  # the first page's plays
+        if name == "index":
+            page.wait_for_function(f"document.querySelector('[data-figure] > div') && {LAB}")
+            page.evaluate(f"{LAB}.stop()")  # it plays
         return page
 
     yield visit
@@ -136,8 +147,6 @@ def test_every_link_inside_leads_somewhere(site):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_answers_are_folded_where_the_notebook_folds_them(site, name):
-    import nbformat
-
     cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
     folded = [
         cell
@@ -149,14 +158,14 @@ def test_answers_are_folded_where_the_notebook_folds_them(site, name):
     assert (site / "notebooks" / f"{name}.ipynb").read_bytes() == NOTEBOOKS[name].read_bytes()
 
 
-def test_other_hosts_are_named_only_with_a_repository(sphinx):
+def test_other_hosts_are_named_only_with_a_repository(sphinx, tmp_path):
     build_site = importlib.import_module("build_site")
     path = NOTEBOOKS["00_start_here"]
     links = build_site.Links([], "someone/course", "main")
-    with_it = build_site.lesson(path, links, "someone/course", "main").cells[0].source
-    without = (
-        build_site.lesson(path, build_site.Links([], None, "main"), None, "main").cells[0].source
-    )
+    store = build_site.Store(tmp_path)
+    with_it = build_site.lesson(path, links, store, "someone/course", "main").cells[0].source
+    nowhere = build_site.Links([], None, "main")
+    without = build_site.lesson(path, nowhere, store, None, "main").cells[0].source
     place = "someone/course/blob/main/notebooks/00_start_here.ipynb"
     assert f"https://colab.research.google.com/github/{place}" in with_it
     assert "https://mybinder.org/v2/gh/someone/course/main?urlpath=lab/tree/notebooks/00" in with_it
@@ -172,6 +181,17 @@ def test_other_hosts_are_named_only_with_a_repository(sphinx):
     )
 
 
+def test_the_build_stops_at_a_widget_that_is_not_the_committed_one(tmp_path):
+    figures = importlib.import_module("site_figures")
+    lesson = figures.Lesson("02_architecture", [], figures.Store(tmp_path))
+    cell = nbformat.v4.new_code_cell
+    with pytest.raises(ValueError, match=r"does not know LatentSliders\(mine\)"):
+        lesson.instead(cell("LatentSliders(mine)"), "")
+    with pytest.raises(ValueError, match=r"gaussian_sliders\(\) makes .* the notebook has 'other'"):
+        lesson.instead(cell("gaussian_sliders()"), "other")
+    assert "in JupyterLab alone" in lesson.instead(cell("FigureSliders(draw, a=(0, 1, 0))"), "")
+
+
 # --- in the browser -----------------------------------------------------------------------------
 
 
@@ -185,25 +205,256 @@ def test_each_page_opens_on_a_phone_and_asks_nobody_else(visit, name):
     formulas = page.locator("mjx-container")
     assert (formulas.count() > 0) == (name in FORMULAS)
     assert page.locator("mjx-merror").count() == 0
-    assert page.locator("[data-lab]").count() == (name in LABS)
+    found = page.locator("[data-figure]").evaluate_all(
+        "(all) => all.map((one) => one.dataset.figure)"
+    )
+    rest = [module for module in found if not module.startswith("prediction")]
+    labs = ["latent_lab"] * (name in LABS)
+    assert sorted(rest) == sorted(ALIVE.get(name, []) + labs)
+
+
+def awaken(page):
+    """Unfold the answers, and scroll past every figure until it is alive."""
+    page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+    for place in page.locator("[data-figure]").all():
+        place.scroll_into_view_if_needed()
+    page.wait_for_function("!document.querySelector('[data-figure] > script')")
+
+
+def pixels(canvas):
+    """What stands on a canvas, between 0 and 1."""
+    found = canvas.evaluate(
+        """(canvas) => [canvas.height, Array.from(
+      canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.filter((_, i) => i % 4 === 0))]"""
+    )
+    return torch.tensor(found[1]).reshape(found[0], -1) / 255
+
+
+def tiles(canvas, columns):
+    """The pictures on a canvas, 784 numbers each."""
+    grid = pixels(canvas)
+    rows = len(grid) // 30
+    grid = grid.reshape(rows, 30, columns, 30)[:, 1:29, :, 1:29]
+    return grid.transpose(1, 2).reshape(rows * columns, 784)
 
 
 def shown(page):
-    """The decoded picture, as it stands on the canvas."""
-    found = page.evaluate(
-        """() => {
-      const canvas = document.querySelector('[data-lab] canvas[role=img]');
-      return Array.from(canvas.getContext('2d').getImageData(0, 0, 28, 28).data);
-    }"""
+    """The decoded picture of the lab."""
+    return pixels(page.locator("[data-figure=latent_lab] canvas[role=img]")).flatten().numpy()
+
+
+def move(slider, key="ArrowRight"):
+    """Move a slider by a key, and then by the pointer to three quarters; gives its value after each."""
+    before = float(slider.input_value())
+    slider.press(key)
+    by_key = float(slider.input_value())
+    assert by_key == pytest.approx(before + float(slider.get_attribute("step")))
+    yield by_key
+    box = slider.bounding_box()
+    slider.click(position={"x": 0.75 * box["width"], "y": box["height"] / 2})
+    by_pointer = float(slider.input_value())
+    assert by_pointer != by_key
+    yield by_pointer
+
+
+def together(*sliders):
+    """Move one slider after the other; gives the values of all after each move."""
+    for slider in sliders:
+        for _ in move(slider):
+            yield [float(one.input_value()) for one in sliders]
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "model"),
+    [
+        ("00_start_here", 0, "vae-mnist-2"),
+        ("00_start_here", 1, "vae-mnist-20"),
+        ("04_why_it_matters", 0, "conditional-vae-mnist-20"),
+        ("05_vae_and_gan", 0, "gan-mnist-20"),
+    ],
+)
+@torch.no_grad()
+def test_latent_sliders_decode_as_pytorch_does(visit, name, place, model):
+    page, model = visit(name), load_pretrained(model)
+    awaken(page)
+    figure = page.locator("[data-figure=latent_sliders]").nth(place)
+    state = "(place) => { const { z, label } = place.firstElementChild.figure; return [Array.from(z), label] }"
+
+    def as_in_pytorch():
+        z, label = figure.evaluate(state)
+        decoder = model if label is None else model.given(label)
+        expected = decoder.decode(torch.tensor([z], dtype=torch.float32))[0]
+        assert (pixels(figure.locator("canvas")).flatten() - expected).abs().max() < 1 / 255
+        return expected
+
+    seen = [as_in_pytorch()]
+    slider = figure.get_by_role("slider").first
+    latent = int(slider.get_attribute("aria-label")[2:-1])
+    for value in move(slider):
+        seen.append(as_in_pytorch())
+        assert figure.evaluate(state)[0][latent] == pytest.approx(value)
+    figure.get_by_role("button", name="new sample").click()
+    seen.append(as_in_pytorch())
+    if figure.locator("select").count():
+        figure.locator("select").select_option("8")
+        seen.append(as_in_pytorch())
+    assert all((a - b).abs().max() > 0.01 for a, b in itertools.pairwise(seen))
+    figure.get_by_role("button", name="reset").click()
+    if not figure.locator("select").count():
+        assert torch.equal(as_in_pytorch(), seen[0])
+
+
+@torch.no_grad()
+def test_the_patch_of_lesson_01(visit, digits):
+    page, model = visit("01_key_concepts"), load_pretrained("vae-mnist-2")
+    awaken(page)
+    figure = page.locator("[data-figure=patch]")
+    mu, logvar = model.encode(digits.test_x[digits.test_y == 2][:1])
+    eps = torch.randn(18, 2, generator=torch.Generator().manual_seed(1))
+    for width in move(figure.get_by_role("slider")):
+        expected = model.decode(mu + width * torch.exp(0.5 * logvar) * eps)
+        assert (tiles(figure.locator("canvas"), 6) - expected).abs().max() < 1 / 255
+    ellipse = figure.locator("ellipse")
+    radii = [float(ellipse.get_attribute(name)) for name in ("rx", "ry")]
+    dots = torch.tensor(
+        figure.locator("circle").evaluate_all(
+            "(all) => all.map((dot) => [+dot.getAttribute('cx'), +dot.getAttribute('cy')])"
+        )
     )
-    return np.array(found[::4]) / 255
+    centre = torch.tensor([float(ellipse.get_attribute(name)) for name in ("cx", "cy")])
+    drawn = (dots - centre) / torch.tensor(radii) * torch.tensor([2, -2])  # in standard deviations
+    assert torch.allclose(drawn, eps, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_gaussians_of_lesson_02(visit):
+    page = visit("02_architecture")
+    awaken(page)
+    figure = page.locator("[data-figure=gaussian_sliders]")
+    eps = torch.randn(40, generator=torch.Generator().manual_seed(0))
+    mu, logvar = figure.get_by_role("slider").all()
+    dots = "(all) => all.map((dot) => +dot.getAttribute('cx'))"
+    for m, v in together(mu, logvar):
+        pairs = torch.tensor(figure.locator("circle").evaluate_all(dots)).reshape(40, 2)
+        unit = (pairs[:, 0].max() - pairs[:, 0].min()) / (eps.max() - eps.min())
+        z = (pairs[:, 1] - pairs[:, 0].min()) / unit + eps.min()
+        assert torch.allclose(z, m + math.exp(0.5 * v) * eps, atol=1e-3)
+        assert f"= {math.exp(0.5 * v):.2f}." in figure.locator("p").inner_text()
+
+
+@torch.no_grad()
+def test_both_figures_of_lesson_03(visit, digits):
+    page = visit("03_loss")
+    awaken(page)
+    figure = page.locator("[data-figure=two_gaussian_sliders]")
+    mu, logvar = figure.get_by_role("slider").all()
+    for m, v in together(mu, logvar):
+        parts = [0.5 * m**2, 0.5 * (math.exp(v) - 1 - v)]
+        heights = figure.locator("rect:not([width='240'], [width='420'])").evaluate_all(
+            "(all) => all.map((bar) => +bar.getAttribute('height'))"
+        )
+        unit = (240 - 26 - 12) / 5
+        assert [height / unit for height in heights] == pytest.approx(
+            [min(part, 5) for part in parts], abs=1e-3
+        )
+        q = torch.distributions.Normal(m, math.exp(0.5 * v))
+        kl = torch.distributions.kl_divergence(q, torch.distributions.Normal(0, 1))
+        said = re.search(r"KL = (.*) nats", figure.locator("svg").nth(1).text_content())[1]
+        assert float(said) == pytest.approx(kl.item(), abs=0.0051)
+
+    figure, x = page.locator("[data-figure=beta_slider]"), digits.test_x
+    for place in move(figure.get_by_role("slider")):
+        beta = [0, 0.1, 0.3, 1, 2, 4, 7, 10][int(place)]
+        model, generator = (
+            load_pretrained(f"vae-mnist-beta-{beta}"),
+            torch.Generator().manual_seed(0),
+        )
+        mu, logvar = model.encode(x)
+        z = mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape, generator=generator)
+        drawn = torch.randn(10, mu.shape[1], generator=generator)
+        expected = torch.cat([x[:10].flatten(1), model.decode(z[:10]), model.decode(drawn)])
+        assert (tiles(figure.locator("canvas"), 10) - expected).abs().max() < 1 / 255
+        recon = torch.nn.functional.binary_cross_entropy(
+            model.decode(z), x.flatten(1), reduction="sum"
+        )
+        assert f"β = {beta}: reconstruction {recon / len(x):.1f} nats" in figure.inner_text()
+
+
+@pytest.mark.parametrize("name", ["02_architecture", "03_loss"])
+@torch.no_grad()
+def test_the_xray_by_key_and_by_pointer(visit, name):
+    page, model = visit(name), load_pretrained("vae-mnist-20")
+    awaken(page)
+    figure = page.locator("[data-figure=xray]")
+    state = """(place) => ['x', 'eps', 'z'].map((name) =>
+      Array.from(place.firstElementChild.xray.values[name]))"""
+    seen = []
+    for press in (
+        lambda: None,
+        lambda: figure.get_by_role("button", name="new ε").press("Enter"),
+        lambda: figure.get_by_role("button", name="a test image").click(),
+        lambda: figure.get_by_role("application").click(position={"x": 30, "y": 50}),
+    ):
+        press()
+        x, eps, z = (torch.tensor([part]) for part in figure.evaluate(state))
+        mu, logvar = model.encode(x)
+        code = mu + torch.exp(0.5 * logvar) * eps
+        assert (z - code).abs().max() < 1e-3
+        seen.append(pixels(figure.get_by_role("img", name="recon_x")).flatten())
+        assert (seen[-1] - model.decode(code)[0]).abs().max() < 1 / 255
+    assert all((a - b).abs().max() > 0.05 for a, b in itertools.pairwise(seen))
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+def test_predictions_are_committed_judged_kept_and_counted(visit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the package keeps its own
+    page = visit("02_architecture")
+    awaken(page)
+    places, counted = (
+        page.locator("[data-figure=prediction]"),
+        page.locator("[data-figure=prediction_summary] p"),
+    )
+    first = places.first
+    first.get_by_role("button").click()
+    assert "Choose one first." in first.inner_text()
+    first.get_by_role("radio").nth(1).press(" ")  # about half: right
+    first.get_by_role("slider").press("End")
+    first.get_by_role("button").press("Enter")
+    assert "✓ You were right: about half." in first.inner_text()
+    places.nth(1).get_by_text("yes", exact=True).click()
+    places.nth(1).get_by_role("button").click()
+    assert "✗ Not this time: no." in places.nth(1).inner_text()
+    predictions._MADE.clear()
+    cells = [cell.source for cell in nbformat.read(NOTEBOOKS["02_architecture"], 4).cells]
+    for cell in cells:
+        if "= predict(" in cell:
+            exec(cell, {"predict": predictions.predict})
+    made = list(predictions._MADE.values())
+    for guess, answer, sure, truth in zip(
+        made, ("about half", "yes"), (100, 70), ("about half", "no"), strict=False
+    ):
+        guess.guess.value, guess.sure.value = answer, sure
+        guess.commit()
+        guess.reveal(truth)
+    said = counted.inner_text()
+    assert said == predictions._summary()
+    assert "1 of 2 right, 2 not committed" in said
+    page.reload()
+    awaken(page)
+    assert counted.inner_text() == said
+    assert first.get_by_role("radio").nth(1).is_checked()
+    assert first.get_by_role("radio").nth(0).is_disabled()
+    page.get_by_role("button", name="Forget these guesses").click()
+    assert "none of 4 committed" in counted.inner_text()
+    assert first.get_by_role("radio").nth(0).is_enabled()
+    predictions._MADE.clear()
 
 
 @pytest.mark.parametrize("name", LABS)
 @torch.no_grad()
 def test_the_lab_moves_by_key_and_by_pointer_as_in_pytorch(visit, name):
     page, model = visit(name), load_pretrained(LABS[name])
-    page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+    awaken(page)
     pad = page.get_by_role("slider", name="latent plane")
     pad.scroll_into_view_if_needed()
     before = page.evaluate(f"Array.from({LAB}.z)")
@@ -225,7 +476,7 @@ def test_the_lab_moves_by_key_and_by_pointer_as_in_pytorch(visit, name):
 def test_the_first_page_moves_until_it_is_touched(visit):
     page = visit("index")
     page.reload()
-    page.wait_for_function(LAB)
+    page.wait_for_function(f"document.querySelector('[data-figure] > div') && {LAB}")
     first = shown(page)
     page.wait_for_timeout(600)
     assert abs(shown(page) - first).max() > 0.05
@@ -235,6 +486,16 @@ def test_the_first_page_moves_until_it_is_touched(visit):
     assert (shown(page) == still).all()
 
 
+def test_on_paper_the_answers_are_unfolded(visit):
+    page = visit("02_architecture")
+    folded = "document.querySelectorAll('details:not([open])').length"
+    before = page.evaluate(folded)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (before > 3, page.evaluate(folded)) == (True, 0)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(folded) == before
+
+
 def test_search_finds_a_lesson(visit, address):
     page = visit("index")
     page.goto(f"{address}/search.html?q=reparameterization")
@@ -242,22 +503,30 @@ def test_search_finds_a_lesson(visit, address):
     assert "02" in page.locator("ul.search").inner_text()
 
 
-@pytest.mark.parametrize("name", ["index", "00_start_here"])
+STATES = list(itertools.product((320, 1400), ("light", "dark")))
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_no_barrier(visit, name):
+    """The first page in each width and each scheme, the others in turn, each answer open and each figure alive."""
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="needs the extra 'dev'"
     )
     page = visit(name)
+    awaken(page)
     page.wait_for_load_state("networkidle")
     barriers = []
-    for width, scheme in itertools.product((320, 1400), ("light", "dark")):
+    # code and formulas, thousands of elements that are alike on every page, are looked at on two
+    everywhere = name in ("index", "02_architecture")
+    context = None if everywhere else {"exclude": [[".highlight"], ["mjx-container"]]}
+    for width, scheme in STATES if name == "index" else [STATES[PAGES.index(name) % 4]]:
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
-        found = axe.Axe().run(page).response["violations"]
+        found = axe.Axe().run(page, context, {"resultTypes": ["violations"]}).response["violations"]
         barriers += [
             (width, scheme, barrier["id"], node["html"][:200])
             for barrier in found
-            if barrier["impact"] in ("serious", "critical")
+            if barrier["impact"] != "minor"
             for node in barrier["nodes"]
         ]
     assert barriers == []

@@ -4,28 +4,16 @@
 // save_changes, on and off. It holds `spec` (the networks' layers and the settings), `blob` (all weights as
 // float16), `codes` and `labels` of the test images, and the shared state: `z`, the code, and `x`, the drawing.
 
-const SIDE = 28;
-const PIXELS = SIDE * SIDE;
+import { divergence, fromHalf, normal, reconstruction, run } from "./network.js";
+import { imageAt, keepKeys, make, named, Paper, PIXELS, round, show, SIDE, square, STYLE } from "./drawing.js";
+
 const PAD = 300; // the pad's width in CSS pixels
 const REACH = 3.2; // the pad shows codes from -REACH to REACH, at least
 const INK = "#1a1a1a";
-const STYLE = `
-.latent-lab { font: 14px/1.4 var(--jp-ui-font-family, system-ui, sans-serif); color: var(--jp-content-font-color1, #111);
-  background: var(--jp-layout-color1, #fff); display: flex; flex-wrap: wrap; gap: 16px; padding: 8px; max-width: 100%; box-sizing: border-box; }
-.latent-lab * { box-sizing: border-box; }
+const OWN_STYLE = `
 .latent-lab section { display: flex; flex-direction: column; gap: 6px; min-width: 0; flex: 1 1 220px; max-width: ${PAD}px; }
-.latent-lab .name { font-weight: bold; }
-.latent-lab canvas { width: 100%; max-width: ${PAD}px; aspect-ratio: 1; border: 1px solid var(--jp-border-color0, #767676); touch-action: none; }
-.latent-lab canvas.picture { image-rendering: auto; background: #000; }
-.latent-lab :is(canvas, button, input, select):focus-visible { outline: 3px solid var(--lab-focus, var(--jp-brand-color1, #0060df)); outline-offset: 2px; }
-.latent-lab .row { display: flex; flex-wrap: wrap; gap: 6px; align-items: center; }
-.latent-lab :is(button, select) { font: inherit; color: inherit; background: var(--jp-layout-color2, #eee); border: 1px solid var(--jp-border-color0, #767676);
-  border-radius: 3px; padding: 3px 9px; min-height: 28px; }
-.latent-lab button[aria-pressed="true"] { font-weight: bold; box-shadow: inset 0 -3px var(--lab-focus, var(--jp-brand-color1, #0060df)); }
-.latent-lab .sliders { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 2px 12px; max-height: 330px; overflow: auto; }
-.latent-lab .sliders label { display: grid; grid-template-columns: 48px 1fr 44px; gap: 6px; align-items: center; }
-.latent-lab output { font-variant-numeric: tabular-nums; text-align: right; }
-.latent-lab p { margin: 0; min-height: 1.4em; }
+.latent-lab canvas { width: 100%; max-width: ${PAD}px; aspect-ratio: 1; }
+.latent-lab .sliders { max-height: 330px; overflow: auto; }
 .latent-lab p.hint { font-size: 12px; min-height: 0; }
 `;
 
@@ -34,147 +22,7 @@ const HINTS = {
   costs: "Reconstruction: how badly the decoded picture predicts your drawing. KL: what its code costs. Lower is better, for the sum.",
 };
 
-// --- arithmetic ---------------------------------------------------------------------------------
-
-/** float16 numbers, little-endian in a DataView, as a Float32Array. */
-function fromHalf(view) {
-  const found = new Float32Array(view.byteLength >> 1);
-  for (let i = 0; i < found.length; i++) {
-    const bits = view.getUint16(2 * i, true);
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    const size = exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15);
-    found[i] = bits & 32768 ? -size : size;
-  }
-  return found;
-}
-
-/** Run layers on a vector. A layer is ["linear", inputs, outputs, place of its weights], or the name of an activation. */
-function run(layers, weights, input) {
-  let values = input;
-  for (const [kind, inputs, outputs, start] of layers) {
-    if (kind === "linear") {
-      const found = new Float32Array(outputs);
-      const biases = start + inputs * outputs;
-      for (let row = 0, at = start; row < outputs; row++) {
-        let sum = weights[biases + row];
-        for (let column = 0; column < inputs; column++) sum += weights[at++] * values[column];
-        found[row] = sum;
-      }
-      values = found;
-    } else if (kind === "relu") {
-      values = values.map((v) => (v > 0 ? v : 0));
-    } else if (kind === "sigmoid") {
-      values = values.map((v) => 1 / (1 + Math.exp(-v)));
-    } else if (kind === "tanh") {
-      values = values.map(Math.tanh);
-    } else {
-      throw new Error(`The lab has no layer ${kind}.`);
-    }
-  }
-  return values;
-}
-
-/** -log p(x|z) of pixels that are Bernoulli with these probabilities, in nats. */
-function reconstruction(probabilities, x) {
-  let nats = 0;
-  for (let i = 0; i < PIXELS; i++) {
-    const p = Math.min(Math.max(probabilities[i], 1e-7), 1 - 1e-7);
-    nats -= x[i] * Math.log(p) + (1 - x[i]) * Math.log(1 - p);
-  }
-  return nats;
-}
-
-/** KL(N(mu, exp(logvar)) || N(0, I)), in nats. */
-function divergence(mu, logvar) {
-  return mu.reduce((sum, m, d) => sum + 0.5 * (m * m + Math.exp(logvar[d]) - 1 - logvar[d]), 0);
-}
-
-function normal() {
-  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-}
-
-/**
- * A drawing as MNIST has its digits: the ink fitted into 20 x 20 pixels, its centre of mass in the middle of 28 x 28.
- * `canvas` holds white strokes on black. Null where nothing is drawn.
- */
-function asDigit(canvas) {
-  const size = canvas.width;
-  const data = canvas.getContext("2d").getImageData(0, 0, size, size).data;
-  let [left, top, right, bottom] = [size, size, -1, -1];
-  for (let y = 0; y < size; y++)
-    for (let x = 0; x < size; x++)
-      if (data[4 * (y * size + x)] > 16) {
-        left = Math.min(left, x);
-        right = Math.max(right, x);
-        top = Math.min(top, y);
-        bottom = Math.max(bottom, y);
-      }
-  if (right < 0) return null;
-  const [width, height] = [right - left + 1, bottom - top + 1];
-  const scale = 20 / Math.max(width, height);
-  // Halve step by step: one large reduction would skip pixels.
-  let source = document.createElement("canvas");
-  source.width = width;
-  source.height = height;
-  source.getContext("2d").drawImage(canvas, left, top, width, height, 0, 0, width, height);
-  while (source.width * 0.5 > width * scale) {
-    const half = document.createElement("canvas");
-    half.width = Math.max(1, Math.round(source.width / 2));
-    half.height = Math.max(1, Math.round(source.height / 2));
-    half.getContext("2d").drawImage(source, 0, 0, half.width, half.height);
-    source = half;
-  }
-  const small = document.createElement("canvas");
-  small.width = small.height = SIDE;
-  const pen = small.getContext("2d", { willReadFrequently: true });
-  const read = (x, y) => {
-    pen.fillStyle = "#000";
-    pen.fillRect(0, 0, SIDE, SIDE);
-    pen.drawImage(source, x, y, width * scale, height * scale);
-    const shown = pen.getImageData(0, 0, SIDE, SIDE).data;
-    return Float32Array.from({ length: PIXELS }, (_, i) => shown[4 * i] / 255);
-  };
-  const corner = [(SIDE - width * scale) / 2, (SIDE - height * scale) / 2];
-  const digit = read(...corner);
-  let [mass, across, down] = [0, 0, 0];
-  digit.forEach((v, i) => {
-    mass += v;
-    across += v * ((i % SIDE) + 0.5);
-    down += v * (Math.floor(i / SIDE) + 0.5);
-  });
-  return mass ? read(corner[0] + Math.round(SIDE / 2 - across / mass), corner[1] + Math.round(SIDE / 2 - down / mass)) : null;
-}
-
 // --- the parts of the page ----------------------------------------------------------------------
-
-/** An element with attributes, handlers (names that begin with "on") and children. */
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name.startsWith("aria-")) element.setAttribute(name, String(value));
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function square(size, attributes) {
-  return make("canvas", { width: size, height: size, ...attributes });
-}
-
-/** Show 784 probabilities on a canvas of 28 x 28 pixels. */
-function show(canvas, image) {
-  const pen = canvas.getContext("2d");
-  const shown = pen.createImageData(SIDE, SIDE);
-  for (let i = 0; i < PIXELS; i++) {
-    const grey = Math.round(255 * Math.min(Math.max(image[i], 0), 1));
-    shown.data.set([grey, grey, grey, 255], 4 * i);
-  }
-  pen.putImageData(shown, 0, 0);
-}
 
 /** Text with a white rim, legible on anything. */
 function lettered(pen, text, x, y) {
@@ -186,9 +34,6 @@ function lettered(pen, text, x, y) {
   pen.restore();
 }
 
-const named = (text) => make("div", { class: "name" }, text);
-const round = (value) => value.toFixed(1).replace("-", "\u2212");
-
 // --- the lab ------------------------------------------------------------------------------------
 
 class Lab {
@@ -196,6 +41,7 @@ class Lab {
     this.model = model;
     this.spec = model.get("spec");
     this.weights = fromHalf(model.get("blob"));
+    this.waiting = Boolean(model.get("waiting")); // the decoder's weights are there, the others are to come
     this.networks = this.spec.networks;
     this.kind = Object.keys(this.networks)[0];
     this.axes = [this.spec.order[0], this.spec.order[1]];
@@ -242,27 +88,27 @@ class Lab {
     return { label: best, sure: parts[best] / total };
   }
 
+  /** All weights are there. */
+  complete() {
+    this.weights = fromHalf(this.model.get("blob"));
+    this.waiting = this.desk.inert = false;
+    this.say();
+  }
+
   // --- building ---
 
   build(el) {
-    const root = make("div", { class: "latent-lab", role: "group", "aria-label": "Latent lab" }, make("style", {}, STYLE));
-    // Jupyter has its own use for arrow keys and letters, and takes them on their way down, at the document. In here
-    // they belong to the lab, so they are taken before, at the window. What a browser does by itself stays as it is.
-    this.onKey = (event) => {
-      const target = event.composedPath()[0];
-      if (event.ctrlKey || event.metaKey || !root.contains(target)) return;
-      event.stopPropagation();
-      if (target === this.pad) this.padKey(event);
-      else if (target === this.paper) this.paperKey(event);
-    };
-    window.addEventListener("keydown", this.onKey, true);
+    const root = make("div", { class: "vae-figure latent-lab", role: "group", "aria-label": "Latent lab" }, make("style", {}, STYLE + OWN_STYLE));
     root.append(this.buildPad(), this.buildPicture(), this.buildDrawing(), this.buildSliders());
+    const handlers = new Map([[this.pad, (event) => this.padKey(event)], [this.paper.canvas, (event) => this.paper.key(event)]]);
+    this.release = keepKeys(root, handlers);
     el.replaceChildren(root);
     this.drawMap();
   }
 
   buildPad() {
     this.pad = square(2 * PAD, {
+      class: "paper",
       tabindex: 0,
       role: "slider",
       "aria-label": "latent plane, the arrow keys move the point",
@@ -309,21 +155,16 @@ class Lab {
   }
 
   buildDrawing() {
-    this.paper = square(280, {
-      class: "picture",
-      tabindex: 0,
-      role: "application",
-      "aria-label": "draw a digit: drag, or move the pen by the arrow keys and lift or lower it by the space bar",
-      onpointerdown: (event) => this.stroke(event, true),
-      onpointermove: (event) => event.buttons & 1 && this.stroke(event, false),
+    this.paper = new Paper({
+      ondigit: (x) => this.take(x),
+      onclear: () => this.forget(),
+      onpen: (text) => (this.costs.textContent ||= text),
     });
-    this.pen = this.paper.getContext("2d", { willReadFrequently: true });
-    this.cursor = { x: 140, y: 60, down: false };
-    this.wipe();
     this.costs = make("p", { "aria-live": "polite" });
-    const row = make("div", { class: "row" }, make("button", { type: "button", onclick: () => this.clear() }, "clear"));
+    const row = make("div", { class: "row" }, make("button", { type: "button", onclick: () => this.paper.clear() }, "clear"));
     if (this.spec.images) row.append(make("button", { type: "button", onclick: () => this.nextImage() }, "a test image"));
-    return make("section", {}, named("Draw a digit"), this.paper, this.costs, row, make("p", { class: "hint" }, HINTS.costs));
+    this.desk = make("section", { inert: this.waiting }, named("Draw a digit"), this.paper.canvas, this.costs, row, make("p", { class: "hint" }, HINTS.costs));
+    return this.desk;
   }
 
   buildSliders() {
@@ -349,7 +190,10 @@ class Lab {
       if (this.echo("x")) return;
       const x = this.model.get("x");
       if (x.length) this.take(Float32Array.from(x), false);
-      else this.clear(false);
+      else {
+        this.paper.wipe();
+        this.forget(false);
+      }
     };
     this.model.on("change:z", this.onZ);
     this.model.on("change:x", this.onX);
@@ -458,7 +302,7 @@ class Lab {
     let z = Float32Array.from({ length: this.latents }, normal);
     for (let tries = 0; codes && tries < 20; tries++) {
       z = Float32Array.from(codes[Math.floor(Math.random() * codes.length)]);
-      if (!this.spec.classifier || this.classify(this.decode(z)).sure > 0.99) break;
+      if (this.waiting || !this.spec.classifier || this.classify(this.decode(z)).sure > 0.99) break;
     }
     return z;
   }
@@ -490,81 +334,23 @@ class Lab {
 
   // --- drawing ---
 
-  wipe() {
-    this.pen.fillStyle = "#000";
-    this.pen.fillRect(0, 0, 280, 280);
-  }
-
-  clear(tell = true) {
-    this.wipe();
+  forget(tell = true) {
     this.drawing = this.posterior = null;
     this.costs.textContent = "";
-    this.cursor.down = false;
     if (tell) this.tell("x", []);
     this.refresh();
-  }
-
-  line(x, y) {
-    Object.assign(this.pen, { strokeStyle: "#fff", lineWidth: 22, lineCap: "round", lineJoin: "round" });
-    this.pen.beginPath();
-    this.pen.moveTo(this.cursor.x, this.cursor.y);
-    this.pen.lineTo(x, y);
-    this.pen.stroke();
-  }
-
-  stroke(event, begins) {
-    event.preventDefault();
-    this.paper.focus();
-    if (begins && event.isTrusted) this.paper.setPointerCapture(event.pointerId);
-    const box = this.paper.getBoundingClientRect();
-    const [x, y] = [((event.clientX - box.left) / box.width) * 280, ((event.clientY - box.top) / box.height) * 280];
-    if (begins) {
-      if (this.shown) this.wipe(); // a test image makes room for a drawing
-      this.shown = false;
-      this.cursor = { x, y, down: false };
-    }
-    this.line(x, y);
-    Object.assign(this.cursor, { x, y });
-    this.read();
-  }
-
-  paperKey(event) {
-    const steps = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] };
-    if (event.key === " ") {
-      this.cursor.down = !this.cursor.down;
-      if (this.cursor.down) this.line(this.cursor.x, this.cursor.y);
-    } else if (event.key === "Delete" || event.key === "Backspace") this.clear();
-    else if (steps[event.key]) {
-      const [x, y] = [this.cursor.x + steps[event.key][0], this.cursor.y + steps[event.key][1]].map((v) => Math.min(Math.max(v, 12), 268));
-      if (this.cursor.down) this.line(x, y);
-      Object.assign(this.cursor, { x, y });
-    } else return;
-    event.preventDefault();
-    if (this.cursor.down) this.read();
-    this.costs.textContent ||= `pen ${this.cursor.down ? "down" : "up"}`;
-  }
-
-  read() {
-    const digit = asDigit(this.paper);
-    if (digit) this.take(digit);
   }
 
   nextImage() {
     const images = this.model.get("images");
     const count = images.byteLength / PIXELS;
     this.number = ((this.number ?? -1) + 1) % count;
-    this.take(Float32Array.from({ length: PIXELS }, (_, i) => images.getUint8(this.number * PIXELS + i) / 255), true, true);
+    this.take(imageAt(images, this.number), true, true);
   }
 
   /** An image is there: encode it, go to its mean, say what it costs. */
   take(x, tell = true, paint = !tell) {
-    if (paint) {
-      const small = square(SIDE);
-      show(small, x);
-      this.pen.imageSmoothingEnabled = false;
-      this.pen.drawImage(small, 0, 0, 280, 280);
-      this.shown = true;
-    }
+    if (paint) this.paper.show(x);
     this.drawing = x;
     this.posterior = this.encode(x);
     const { mu, logvar } = this.posterior;
@@ -606,7 +392,7 @@ class Lab {
 
   say() {
     let text = "";
-    if (this.spec.classifier) {
+    if (this.spec.classifier && !this.waiting) {
       const { label, sure } = this.classify(this.decoded);
       text = `${sure > 0.9 ? "looks like" : sure > 0.5 ? "perhaps" : "unclear, perhaps"} ${this.spec.names[label]} (${Math.round(100 * sure)} %)`;
     }
@@ -718,7 +504,7 @@ class Lab {
     this.stop();
     clearTimeout(this.timers.rest);
     clearTimeout(this.timers.tell);
-    window.removeEventListener("keydown", this.onKey, true);
+    this.release();
     this.model.off("change:z", this.onZ);
     this.model.off("change:x", this.onX);
   }
