@@ -147,7 +147,7 @@ def landing(readme: str, links: Links, store: Store) -> str:
     blanks = {
         "lab": first_lab(store),
         "core": table(core),
-        "beyond": "And further, in any order that the second column but one allows:\n\n"
+        "beyond": "And further, in any order, once you have done what the third column names:\n\n"
         + table(further),
         "start": start.strip(),
         "core_pages": "\n".join(name for _, name in core),
