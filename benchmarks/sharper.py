@@ -195,7 +195,8 @@ def measure(model: Any, draw: Draw, digits: ImageSet, judges: tuple[Classifier, 
 @torch.no_grad()
 def other_fid(images: Tensor, digits: ImageSet, judge: Any) -> float:
     """The Fréchet distance in the hidden layer of the fully connected classifier of the latent lab."""
-    return frechet_distance(judge[:3](images), judge[:3](digits.test_x.flatten(1)))
+    hidden = torch.nn.Sequential(*list(judge)[:3])
+    return frechet_distance(hidden(images), hidden(digits.test_x.flatten(1)))
 
 
 def make(run: Run, digits: ImageSet, judges: tuple[Classifier, Any]) -> list[dict[str, Any]]:
