@@ -46,6 +46,7 @@ def test_the_lessons_are_there():
         "08",
         "09",
         "10",
+        "11",
     ]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 
