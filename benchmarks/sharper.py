@@ -170,9 +170,7 @@ def log_normal(z: Tensor) -> Tensor:
     return gaussian_log_density(z, torch.zeros_like(z), torch.zeros_like(z))
 
 
-def fitted(
-    codes: Tensor, components: int, seed: int
-) -> tuple[Draw, LogPrior]:
+def fitted(codes: Tensor, components: int, seed: int) -> tuple[Draw, LogPrior]:
     """A mixture of Gaussians fitted to codes: what draws from it, and its log density."""
     mixture = GaussianMixture(components, random_state=seed, reg_covar=1e-4)
     mixture.fit(codes.double().numpy())
@@ -185,7 +183,9 @@ def fitted(
 
 
 @torch.no_grad()
-def measure(model: Any, draw: Draw, digits: ImageSet, judges: tuple[Classifier, Any]) -> dict[str, float]:
+def measure(
+    model: Any, draw: Draw, digits: ImageSet, judges: tuple[Classifier, Any]
+) -> dict[str, float]:
     """The figures of 2,000 samples; the Fréchet distance also in the features of another network."""
     images = model.decode(draw(SAMPLES)).flatten(1)
     found = sample_quality(images, digits.test_x, digits.train_x, judges[0])
@@ -216,7 +216,9 @@ def make(run: Run, digits: ImageSet, judges: tuple[Classifier, Any]) -> list[dic
 
     def add(name: str, draw: Draw, **more: Any) -> None:
         torch.manual_seed(run.seed)
-        found.append(row | {"prior": name} | more | {"samples": measure(model, draw, digits, judges)})
+        found.append(
+            row | {"prior": name} | more | {"samples": measure(model, draw, digits, judges)}
+        )
 
     if run.family == "GAN":
         add("own", prior)
@@ -225,7 +227,9 @@ def make(run: Run, digits: ImageSet, judges: tuple[Classifier, Any]) -> list[dic
     binary = torch.bernoulli(digits.test_x[:LIKELIHOOD_IMAGES].flatten(1), generator=generator)
     vae = run.family != "AE"
     if vae:
-        own_draw, own_log = (model.draw, model.log_prior) if run.family == "VampVAE" else (prior, log_normal)
+        own_draw, own_log = (
+            (model.draw, model.log_prior) if run.family == "VampVAE" else (prior, log_normal)
+        )
         with torch.no_grad():
             likelihood = log_likelihood(model, binary, {"own": own_log})["own"]
             units = int(active_units(model, digits.test_x).sum())
@@ -267,12 +271,18 @@ def reconstructed(model: Any, digits: ImageSet) -> dict[str, float]:
     return found
 
 
-def collect(folder: Path, seeds: list[int], digits: ImageSet, judges: tuple[Classifier, Any]) -> None:
+def collect(
+    folder: Path, seeds: list[int], digits: ImageSet, judges: tuple[Classifier, Any]
+) -> None:
     """Write the result of the seeds that are whole."""
     whole = [s for s in seeds if all((folder / f"{r.name}.json").exists() for r in runs([s]))]
     if not whole:
         return
-    rows = [row for run in runs(whole) for row in json.loads((folder / f"{run.name}.json").read_text("utf-8"))]
+    rows = [
+        row
+        for run in runs(whole)
+        for row in json.loads((folder / f"{run.name}.json").read_text("utf-8"))
+    ]
     searched = [folder / f"{run.name}.json" for run in search()]
     known = references(digits, judges[0])
     x = digits.train_x.flatten(1)

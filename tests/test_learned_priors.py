@@ -82,9 +82,14 @@ def test_the_prior_is_the_average_of_the_posteriors(x):
     model, z = MixtureOfPosteriors(VAE(4, 10), x[:3]), torch.randn(5, 4)
     mu, logvar = model.encode(model.logits.sigmoid())
     each = torch.stack(
-        [Independent(Normal(m, (0.5 * v).exp()), 1).log_prob(z) for m, v in zip(mu, logvar, strict=True)]
+        [
+            Independent(Normal(m, (0.5 * v).exp()), 1).log_prob(z)
+            for m, v in zip(mu, logvar, strict=True)
+        ]
     )
-    torch.testing.assert_close(model.log_prior(z), each.exp().mean(dim=0).log(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        model.log_prior(z), each.exp().mean(dim=0).log(), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_draws_follow_the_prior(x):

@@ -116,5 +116,3 @@ class ConvGAN(GAN):
 def count_weights(model: nn.Module) -> int:
     """How many numbers a model has to learn."""
     return sum(p.numel() for p in model.parameters())
-
-

@@ -1,8 +1,9 @@
-"""Priors that are learned: a mixture of posteriors, trained with the VAE, and a diffusion model of codes (lesson 11)."""
+"""Priors that are learned: a mixture of posteriors, and a diffusion model of codes (lesson 11)."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -148,7 +149,7 @@ class LatentDiffusion(nn.Module):
         """New codes, shape (count, D), from noise, in so many steps (DDIM: Song et al. 2021, equation 12)."""
         z = torch.randn(count, self.latent_dim)
         times = torch.linspace(1, 0, steps + 1)
-        for now, then in zip(times, times[1:], strict=False):
+        for now, then in pairwise(times):
             alpha, sigma = noise_levels(now)
             v = self(z, now.expand(count, 1))
             clean, eps = alpha * z - sigma * v, sigma * z + alpha * v
