@@ -114,7 +114,7 @@ def test_with_the_normal_prior_the_estimated_loss_is_the_exact_one(x):
     expected = kl_divergence(*model.encode(x)).sum()
     assert abs(found.mean() - expected) < 8 * found.std() / math.sqrt(len(found))
     recon = NegativeELBO()(model, x)["recon"]
-    assert NegativeELBOWithPrior(0.0)(model, x)["loss"] == pytest.approx(recon.item(), rel=0.01)
+    assert NegativeELBOWithPrior(0.0)(model, x)["loss"].item() == pytest.approx(recon.item(), rel=0.01)
 
 
 def test_the_pictures_of_the_prior_are_trained_too(x):
