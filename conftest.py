@@ -10,7 +10,9 @@ beside = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if beside > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // beside)))
 
-# Lesson 10 needs the extra 'molecules'; where it is not installed, that lesson is left out of the tests.
-collect_ignore = (
-    [] if find_spec("rdkit") and find_spec("selfies") else ["notebooks/10_molecules.ipynb"]
-)
+# Two lessons need an extra, 'molecules' and 'compression'; where it is not installed, they are left out of the tests.
+NEEDS = {
+    "notebooks/10_molecules.ipynb": ("rdkit", "selfies"),
+    "notebooks/12_compression.ipynb": ("constriction", "zstandard"),
+}
+collect_ignore = [path for path, names in NEEDS.items() if not all(map(find_spec, names))]

@@ -905,3 +905,28 @@ def test_tries_are_kept_and_stubs_are_not(tmp_path):
         "passed": True,
         "seen": ["nothing-returned"],
     }
+
+
+def test_a_wrong_answer_says_which_one_that_it_calls_to_mend_first():
+    """Each of them wrong by the first alone, then by itself, then no more."""
+    cells = {"torch": torch, "F": nn.functional, "Tensor": torch.Tensor, "VAE": answers.VAE}
+    names = ("kl_divergence", "reconstruction_loss", "loss_function", "training_step")
+    for name in names:
+        exec(inspect.getsource(getattr(answers, name)), cells)
+    right = cells["kl_divergence"]
+    cells["kl_divergence"] = lambda mu, logvar: -right(mu, logvar)
+    fresh = checks.Checks()
+    said = {name: getattr(fresh, name)(cells[name]).message for name in names}
+    assert "mend" not in said["kl_divergence"] + said["reconstruction_loss"]
+    mend = "whose last check did not pass: mend `kl_divergence` first, then check this again."
+    assert said["loss_function"].endswith(f"It calls `kl_divergence`, {mend}")
+    assert said["training_step"].endswith(f"It calls `loss_function`, {mend}")
+    cells["kl_divergence"] = right
+    assert fresh.kl_divergence(right).passed
+    exec("def loss_function(r, x, m, v): return -kl_divergence(m, v).sum()", cells)
+    assert "mend" not in fresh.loss_function(cells["loss_function"]).message
+    step = fresh.training_step(cells["training_step"]).message
+    assert "mend `loss_function` first" in step
+    exec(inspect.getsource(answers.loss_function), cells)
+    for name in names:
+        assert getattr(fresh, name)(cells[name]).passed

@@ -1,11 +1,16 @@
 """Grading: what is found and run, what becomes of unlucky submissions, and what is written."""
 
 import csv
+import errno
 import json
 import math
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import time
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -24,12 +29,12 @@ from submissions import (
 
 from vae_helpers import grading
 from vae_helpers.__main__ import main
-from vae_helpers.checks import NAMES, Verdict, holder_of, judge, probe
+from vae_helpers.checks import EXERCISES, HINTS, NAMES, ZOO, Verdict, holder_of, judge, probe
 from vae_helpers.files import write_whole
-from vae_helpers.grading import attempt, batch, child, collecting, containment
+from vae_helpers.grading import attempt, batch, child, collecting, containment, gradebooks
 from vae_helpers.grading.collecting import CollectingError, Submission, collect
 from vae_helpers.grading.notebook import Notebook, UnreadableError, cells_of, run_definitions
-from vae_helpers.grading.pages import class_page, feedback_page
+from vae_helpers.grading.pages import class_page, feedback_page, for_the_next_lesson
 from vae_helpers.grading.rows import NOT_GRADED, Row
 from vae_helpers.grading.wire import pack, unpack
 
@@ -166,6 +171,45 @@ def test_blocks_around_definitions_keep_these_and_lose_the_rest():
     space, errors, _ = run(cells, "walk")
     assert errors == []
     assert space["walk"]() == ("cpu", math.pi, 3, 2, True)
+
+
+def test_what_changes_a_needed_name_is_run_and_no_loop_that_trains():
+    cells = [
+        "import argparse\nparser = argparse.ArgumentParser()\ngroup = parser.add_argument_group('sizes')",
+        "group.add_argument('--size', default=3)\nprint(1 / 0)",
+        "args, _ = parser.parse_known_args([])",
+        "layers, unused = [], []\nfor n in range(args.size):\n    layers.append(n)\nunused.append(1 / 0)",
+        "if layers:\n    for n in layers:\n        layers.append(n) if n < 0 else None\n    unused.append(1 / 0)",
+        "class Model: pass\nsetattr(Model, 'rate', 0.5)",
+        "beta = 1\nfor epoch in range(3):\n    beta = epoch\n    loss.backward()",
+        "def one_epoch():\n    optimizer.step()",
+        "while True:\n    one_epoch()\n    beta = 7\nlayers.append(trainer.fit(Model))",
+        "if True:\n    for epoch in range(3):\n        beta = one_epoch()\n    beta += 1",
+        "def walk():\n    return layers, Model.rate, beta",
+    ]
+    space, errors, _ = run(cells, "walk")
+    assert errors == []
+    assert space["walk"]() == ([0, 1, 2], 0.5, 2)
+    assert space["unused"] == []
+    assert "one_epoch" not in space
+
+
+def test_a_change_that_had_to_wait_is_made_unless_the_name_is_new():
+    late = ["sizes = []", "sizes.append(K)", "K = 3", "def walk():\n    return sizes"]
+    space, errors, _ = run(late, "walk")
+    assert (errors, space["walk"]()) == ([], [3])
+    anew = ["sizes = []", "sizes.append(K)", "sizes = [1]", "K = 3", late[-1]]
+    space, errors, _ = run(anew, "walk")
+    assert (errors, space["walk"]()) == ([], [1])
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="annotations are not looked at there")
+def test_annotations_are_read_as_the_notebook_has_it():
+    cells = ["def walk(p: Unknown):\n    return 1"]
+    assert run(cells, "walk")[1] == [
+        "code cell 1, line 1: NameError: name 'Unknown' is not defined"
+    ]
+    assert run(["from __future__ import annotations", "'…'", *cells], "walk")[1] == []
 
 
 def test_cells_that_ipython_alone_can_read_are_read_as_it_does():
@@ -335,7 +379,7 @@ def test_only_what_was_sent_before_the_notebook_ran_tells_what_it_borrows():
         b'{"borrowed": [], "errors": ["x"]}',
     )
     facts, records = attempt.facts_in([b"ready", before, after, b"record"])
-    assert facts == {"borrowed": ["walk"], "unreadable": [], "errors": ["x"]}
+    assert facts == {"borrowed": ["walk"], "unreadable": [], "errors": ["x"], "uses": {}}
     assert records == [b"record"]
 
 
@@ -621,14 +665,19 @@ def test_each_submission_has_its_row(graded):
         "early": (0, "not graded: none of its notebooks is of lesson 06"),
         "borrowed.ipynb": (0, "graded"),
         "helped": (1, "graded"),
-        "mutant.ipynb": (5, "graded"),
-        "mutant copy.ipynb": (5, "graded"),  # the loss calls the wrong KL, and the step the loss
+        "mutant.ipynb": (7, "graded"),  # the loss calls the wrong KL, and the step the loss
+        "mutant copy.ipynb": (7, "graded"),
         "other.ipynb": (0, "not graded: a notebook in another language: R"),
         ODD: (0, "not graded: the file is empty"),
     }
     assert rows["ann"].notebook == "06.ipynb"
     assert rows["ann"].notes == ["of 2 notebooks this one passed most: 06.ipynb"]
     assert rows["mutant.ipynb"].checks["kl_divergence"].diagnosis == "kl-half-missing"
+    assert rows["mutant.ipynb"].passed == 5
+    assert rows["mutant.ipynb"].follows == {
+        "loss_function": ["kl_divergence"],
+        "training_step": ["kl_divergence"],
+    }
     assert rows["borrowed.ipynb"].checks["kl_divergence"].message == attempt.BORROWED
     assert not any(verdict.attempted for verdict in rows["blank.ipynb"].checks.values())
     assert rows["mutant.ipynb"].for_teacher == ["the same file as mutant copy.ipynb"]
@@ -645,7 +694,8 @@ def test_the_table_is_what_a_spreadsheet_can_open(graded):
     odd = next(line for line in table if "onerror" in line["submission"])
     assert odd["submission"] == "'" + ODD
     (mutant,) = (line for line in table if line["submission"] == "mutant.ipynb")
-    assert (mutant["score"], mutant["max_score"]) == ("5", "8")
+    assert (mutant["score"], mutant["passed"], mutant["max_score"]) == ("7", "5", "8")
+    assert mutant["training_step"] == "follows from kl_divergence"
     assert (mutant["kl_divergence"], mutant["vae"]) == ("wrong: kl-half-missing", "right")
 
 
@@ -673,9 +723,9 @@ def test_the_median_of_an_even_number_of_scores_lies_between_the_middle_two():
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
 def test_a_formula_becomes_text(text):
-    assert batch.harmless(text) == "'" + text
-    assert batch.harmless("a=1") == "a=1"
-    assert batch.harmless(-1) == -1
+    assert gradebooks.harmless(text) == "'" + text
+    assert gradebooks.harmless("a=1") == "a=1"
+    assert gradebooks.harmless(-1) == -1
 
 
 def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(graded):
@@ -684,11 +734,14 @@ def test_the_pages_say_what_the_notebook_says_and_hold_no_markup_of_learners(gra
     assert len(set(pages.values())) == len(rows)
     zoo = rows["mutant.ipynb"].checks["kl_divergence"].message.split("`")[0].replace("'", "&#x27;")
     assert zoo in pages["mutant.ipynb"]
-    assert "<b>5 of 8</b>" in pages["mutant.ipynb"]
+    assert "<b>7 of 8</b>: 5 checks passed, and 2 would" in pages["mutant.ipynb"]
+    assert (
+        "loss_function: carried forward · follows from kl_divergence</h2>" in pages["mutant.ipynb"]
+    )
     whole = (out / "class.html").read_text("utf-8")
-    assert "9 submissions, 6 graded; the median score is 3 of 8" in whole
+    assert "9 submissions, 6 graded; the median score is 4 of 8" in whole
     assert '<td class="number">2</td>\n<td><b>kl-half-missing</b>' in whole
-    assert "<td>kl_divergence, loss_function</td>" in whole
+    assert "<td>kl_divergence</td>" in whole
     assert "the same file as mutant copy" in whole
     assert "the same file" not in pages["mutant.ipynb"]
     for page in (*pages.values(), whole):
@@ -763,6 +816,10 @@ def test_what_can_not_be_asked_for_is_refused(tmp_path, monkeypatch, capsys):
         grading.grade(tmp_path, "out", jobs=0)
     with pytest.raises(ValueError, match="seconds above 0"):
         grading.grade(tmp_path, "out", seconds=float("inf"))
+    with pytest.raises(
+        ValueError, match="The formats are canvas, moodle, gradescope, not blackboard"
+    ):
+        grading.grade(tmp_path, "out", formats=["blackboard"])
     with pytest.raises(ValueError, match="among the submissions"):
         grading.grade(tmp_path, tmp_path / "out")
     monkeypatch.setattr(containment.shutil, "which", lambda program: None)
@@ -782,16 +839,232 @@ def test_without_bubblewrap_limits_still_hold(tmp_path, monkeypatch):
     assert row.checks["walk"].message == "Your code was stopped: it took longer than 3 seconds."
 
 
+# --- what learning platforms import ---------------------------------------------------------------
+
+
+def one_row(name, letters="rrr", status="graded", **more):
+    """A row of lesson 07: r right, w wrong, c carried forward."""
+    checks = {
+        check: Verdict(letter == "r", True, None, f"<{letter}> of `{check}`")
+        for check, letter in zip(PROJECT, letters, strict=True)
+    }
+    follows = {c: ["walk"] for c, x in zip(PROJECT, letters, strict=True) if x == "c"}
+    return Row(name, status, checks=checks, follows=follows, **more)
+
+
+def lines_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_canvas_finds_its_columns_and_its_learners(tmp_path):
+    """As its importer reads it: by position and name of the first columns, then by ID, then by name."""
+    rows = [
+        one_row("annlee_123_4567_06_exercise.ipynb", "rwc"),
+        one_row("benlee_LATE_124_4568_06.ipynb", "www"),
+        one_row("benlee_LATE_124_4569_06-1.ipynb", "rww"),
+        one_row("Cy Lee.ipynb"),
+        one_row("=1+1"),
+        one_row("dan_125_4570_x.ipynb", faults={"walk": "x"}),
+        one_row("eve_126_4571_x.ipynb", "www", "not graded: empty"),
+    ]
+    gradebooks.FORMATS["canvas"](rows, PROJECT, tmp_path)
+    head, points, *learners = lines_of(tmp_path / "canvas.csv")
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lesson 07"]
+    assert "Points Possible" in points[0]
+    assert points[5] == "3"
+    assert {(line[0], line[1], line[5]) for line in learners} == {
+        ("annlee", "123", "2"),
+        ("benlee", "124", "1"),
+        ("Cy Lee", "", "3"),
+        ("'=1+1", "", "3"),
+    }
+    assert {len(line) for line in learners} == {6}
+    assert rows[1].for_teacher == ["not in canvas.csv: another file of this learner passed more"]
+    assert rows[5].for_teacher == ["not in canvas.csv: it was not graded whole"]
+
+
+def test_moodle_finds_its_columns_and_its_participants(tmp_path):
+    """As its importer reads it: three columns by their names, and the number after 'Participant '."""
+    rows = [
+        one_row("Ann Lee_123_assignsubmission_file_", "rwc"),
+        one_row("Ben_Lee_124_assignsubmission_file"),
+        one_row("Cy Lee.ipynb"),
+    ]
+    gradebooks.FORMATS["moodle"](rows, PROJECT, tmp_path)
+    head, *learners = lines_of(tmp_path / "moodle.csv")
+    found = [dict(zip(head, line, strict=True)) for line in learners]
+    assert {"Identifier", "Grade", "Last modified (grade)"} <= set(head)
+    assert [(line["Identifier"].removeprefix("Participant "), line["Grade"]) for line in found] == [
+        ("123", "2"),
+        ("124", "3"),
+    ]
+    assert [line["Full name"] for line in found] == ["Ann Lee", "Ben_Lee"]
+    comments = found[0]["Feedback comments"]
+    assert comments == (
+        "<p><b>principal_plane: wrong</b> &lt;w&gt; of <code>principal_plane</code></p>"
+        "<p><b>walk: follows from walk</b> &lt;c&gt; of <code>walk</code></p>"
+    )
+    assert found[1]["Feedback comments"] == ""
+    assert "its name holds no number" in rows[2].for_teacher[0]
+
+
+# the fields of the example in Gradescope's specification, without those of leaderboards
+GRADESCOPE = {"score", "execution_time", "output", "output_format", "test_output_format"}
+GRADESCOPE |= {"test_name_format", "visibility", "stdout_visibility", "extra_data", "tests"}
+GRADESCOPE_TEST = {"score", "max_score", "status", "name", "name_format", "number", "output"}
+GRADESCOPE_TEST |= {"output_format", "tags", "visibility", "extra_data"}
+
+
+def test_gradescope_gets_a_test_for_each_check(tmp_path):
+    rows = [one_row("ann", "rwc"), one_row("ben", "www", "not graded: the file is empty")]
+    gradebooks.FORMATS["gradescope"](rows, PROJECT, tmp_path)
+    ann, ben = (
+        json.loads((tmp_path / "gradescope" / row.page[:-5] / "results.json").read_text("utf-8"))
+        for row in rows
+    )
+    assert set(ann) <= GRADESCOPE
+    assert all(set(test) <= GRADESCOPE_TEST for test in ann["tests"])
+    assert [(test["score"], test["max_score"], test["status"]) for test in ann["tests"]] == [
+        (1, 1, "passed"),
+        (0, 1, "failed"),
+        (1, 1, "passed"),
+    ]
+    assert ann["tests"][2]["name"] == "walk: follows from walk"
+    assert ann["tests"][1]["output"] == "<w> of `principal_plane`"
+    assert ben["output"] == "not graded: the file is empty"
+    assert sum(test["score"] for test in ben["tests"]) == 0
+
+
+def test_the_class_page_says_what_the_next_lesson_is_about():
+    def wrong(name, diagnosis, attempted=True):
+        checks = {"walk": Verdict(False, attempted, diagnosis, "")}
+        return Row(name, checks={"prior_grid": Verdict(True, True, None, "")} | checks)
+
+    names = [mistake for mistake in ZOO if mistake in EXERCISES["walk"].mistakes]
+    several = [wrong("a", names[0]), wrong("b", names[0]), wrong("c", names[1])]
+    several += [
+        wrong("d", None),
+        wrong("e", None),
+        wrong("f", None, False),
+        wrong("g", None, False),
+    ]
+    said = dict(for_the_next_lesson(several, ["prior_grid", "walk"]))
+    assert list(said) == [
+        f"2 of 7 have {names[0]} in walk.",
+        "2 of 7 have walk wrong, by a mistake without a name.",
+        "2 of 7 have walk not attempted.",
+    ]
+    assert said[f"2 of 7 have {names[0]} in walk."].endswith(ZOO[names[0]].change)
+    assert HINTS["walk"][0] in said["2 of 7 have walk not attempted."]
+    assert f"<b>2 of 7 have {names[0]} in walk.</b>" in class_page(several, ["walk"])
+    assert for_the_next_lesson(several[:1], ["walk"]) == []
+    assert "No mistake was made twice" in class_page(several[:1], ["walk"])
+
+
+@pytest.mark.parametrize("full", ["a record", "a copy", "the table", "an archive"])
+def test_a_full_disk_stops_the_run_and_says_what_is_kept(tmp_path, monkeypatch, capsys, full):
+    """It is nobody's fault, and no row says so."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "ann.ipynb").write_bytes(RIGHT)
+    with zipfile.ZipFile(tmp_path / "in" / "ben.zip", "w") as archive:
+        archive.writestr("07.ipynb", RIGHT)
+    monkeypatch.setattr(batch, "find_containment", lambda **_: False)
+    monkeypatch.setattr(attempt, "run_child", lambda *_, **__: containment.Sent([b"ready"]))
+    kinds = {
+        "a record": ".json",
+        "the table": ".csv",
+        "a copy": "submission.ipynb",
+        "an archive": "",
+    }
+    real, real_copy = Path.open, shutil.copyfile
+
+    def opens(self, mode="r", *arguments, **settings):
+        suffix, writing = kinds[full], "w" in mode and "lock" not in self.name
+        name = self.name.removesuffix(".part").partition(f".{os.getpid()}-")[0]
+        if writing and (name.isdigit() if full == "an archive" else name.endswith(suffix)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, mode, *arguments, **settings)
+
+    def copies(source, target):
+        if full == "a copy":
+            raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+        return real_copy(source, target)
+
+    monkeypatch.setattr(Path, "open", opens)
+    monkeypatch.setattr(collecting.shutil, "copyfile", copies)
+    out = tmp_path / "out"
+    assert main(["grade", str(tmp_path / "in"), "--out", str(out), "--lesson", "07"]) == 2
+    said = capsys.readouterr().err
+    assert "The disk is full: " in said
+    assert f"What was graded is kept in {out / 'records'}: make room" in said
+    if full == "the table":
+        assert f"{out / 'scores.csv'} cannot be written" in said
+    if full == "a copy":
+        assert "submission.ipynb cannot be written" in said
+    assert "Errno" not in said
+    monkeypatch.undo()
+    assert len(list((out / "records").glob("*.json"))) == (2 if full == "the table" else 0)
+
+
+def test_a_run_that_is_ended_leaves_no_folder_behind(tmp_path):
+    """Told to end, it clears up; killed, it cannot, and the next run does."""
+    (tmp_path / "in").mkdir()
+    slow = "import time\ntime_left = time.sleep({})\ndef walk(p, s):\n    return time_left"
+    command = [sys.executable, "-m", "vae_helpers", "grade", "in", "--out", "out", "--lesson", "07"]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def ended_by(number):
+        # another notebook each time, or a row that was still kept would be all that the second run needs
+        (tmp_path / "in" / "a.ipynb").write_bytes(with_walk(slow.format(20 + number)))
+        process = subprocess.Popen(
+            [*command, "--uncontained"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+        )
+        deadline = time.monotonic() + 120
+        try:
+            while not list(tmp_path.glob("vae-grading-*/copy-*/submission.ipynb")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:  # or it would outlive a failure here
+            process.send_signal(number)
+        return process.communicate(timeout=60)[1].decode(), list(tmp_path.glob("vae-grading-*"))
+
+    said, left = ended_by(signal.SIGTERM)
+    assert "Stopped. The same command goes on from what is done." in said
+    assert not left
+    (killed,) = ended_by(signal.SIGKILL)[1]
+    with collecting.work_folder():
+        pass
+    assert killed.exists()  # it lies in another temporary folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collecting.tempfile, "tempdir", str(tmp_path))
+        with collecting.work_folder() as running:
+            assert killed.exists()  # it is younger than a minute
+            for folder in (killed, running):
+                os.utime(folder, (0, 0))
+            with collecting.work_folder():
+                assert not killed.exists()
+                assert running.exists()
+
+
 def test_the_command_line_grades_and_says_where_to_look(tmp_path, sealed, capsys):
     path = tmp_path / "all.zip"
+    compiled = "def refuses(*_):\n    raise OSError('there is no compiler')\n"
+    compiled += "@torch.compile(backend=refuses)\n" + source_of("walk")[0]
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("ann/07.ipynb", RIGHT)
+        archive.writestr("ann/07.ipynb", with_walk(compiled))
         archive.writestr("ben/notes.txt", "nothing yet")
     out = tmp_path / "out"
-    assert main(["grade", str(path), "--out", str(out), "--lesson", "07", "--jobs", "1"]) == 0
+    asked = ["--lesson", "07", "--jobs", "1", "--format", "canvas", "--format", "gradescope"]
+    assert main(["grade", str(path), "--out", str(out), *asked]) == 0
     said = capsys.readouterr()
     assert said.out == f"2 submissions, 1 graded. Look at {out / 'class.html'}\n"
     assert "2/2" in said.err
+    ((name, *_, score),) = lines_of(out / "canvas.csv")[2:]
+    assert (name, score) == ("ann", "3")  # and nothing was compiled
+    assert len(list(out.glob("gradescope/*/results.json"))) == 2
+    assert "not in canvas.csv" in (out / "class.html").read_text("utf-8")
     with pytest.raises(SystemExit) as stopped:
         main(["grade", str(path)])
     assert stopped.value.code == 2

@@ -9,6 +9,7 @@ import derive_exercises
 import nbformat
 import pytest
 import torch
+import torch.nn.functional as F
 from execute_notebooks import EXPLAIN, answers
 from lessons import (
     COMPLETE,
@@ -47,6 +48,7 @@ def test_the_lessons_are_there():
         "09",
         "10",
         "11",
+        "12",
     ]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
 
@@ -396,9 +398,31 @@ def test_what_is_cited_is_on_the_list_of_references():
         found.groups()
         for text in texts
         for found in re.finditer(
-            rf"({name})(?:(?:, (?:van den )?{name})*,? and (?:{name}|others)| et al\.)?,? \(?((?:19|20)\d\d)",
+            rf"({name})(?:(?:, (?:van den )?{name})*,? and (?:(?:van )?{name}|others)| et al\.)?,? \(?((?:19|20)\d\d)",
             " ".join(text.split()),
         )
     } - {("In", "2022"), ("August", "2026"), ("November", "2026")}  # no authors
     assert cited - listed == set()
     assert len(cited) > 40
+
+
+def test_the_program_on_the_cheat_sheet_trains_a_vae():
+    page = (ROOT / "notebooks" / "cheat_sheet.md").read_text("utf-8")
+    [program] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert program.count("epochs = ") == program.count(", 10\n") == 1
+    torch.manual_seed(0)
+    found = {}
+    exec(compile(program.replace(", 10\n", ", 3\n"), "cheat_sheet.md", "exec"), found)
+    assert found["new_digits"].shape == (16, 784)
+    model, x = found["model"], vh.load_images("mnist").test_x.flatten(1)
+    with torch.no_grad():
+        recon_x, mu, logvar = model(x)
+    loss = (F.binary_cross_entropy(recon_x, x, reduction="sum") / len(x)).item()
+    loss += vh.kl_divergence(mu, logvar).mean().item()
+    for results in vh.load_benchmark("exercise")["results"].values():
+        ranges = (results["test"][epochs] for epochs in ("1", "3", "10"))
+        assert ", ".join(f"{min(seeds):.0f}–{max(seeds):.0f}" for seeds in ranges) in page
+    for name in ("vae-mnist-20", "vae-mnist-2"):
+        test = vh.pretrained_info(name)["test"]
+        assert f"{test['loss']:.0f} = {test['recon']:.0f} + {test['kl']:.0f} of KL" in page
+    assert 146 < loss < 152  # another seed, and another order of the images

@@ -17,6 +17,7 @@ GITHUB = ROOT / ".github"
 README = (ROOT / "README.md").read_text("utf-8")
 SCHEMAS = {
     ".github/workflows/tests.yml": "github-workflows",
+    ".github/workflows/site.yml": "github-workflows",
     ".github/dependabot.yml": "dependabot",
     ".github/ISSUE_TEMPLATE/problem.yml": "github-issue-forms",
     "CITATION.cff": "citation-file-format",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from .command_train import MODELS, Training, train
-from .grading import LESSONS, grade
+from .grading import FORMATS, LESSONS, grade
 
 GO_ON = "The same command goes on from what is done."
 
@@ -97,27 +98,35 @@ def _add_grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--seconds", type=float, default=30.0, help=seconds)
     uncontained = "go on without bubblewrap, inside a container of yours"
     add("--uncontained", action="store_true", help=uncontained)
+    platform = "write the results for this platform too; may be given several times"
+    add("--format", action="append", choices=FORMATS, help=platform)
     parser.set_defaults(run=_grade)
 
 
 def _grade(given: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    with tqdm(total=None, unit="submission", desc="grading") as bar:
+    # told to end, it clears up as after Ctrl-C
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with tqdm(total=None, unit="submission", desc="grading") as bar:
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
 
-        rows = grade(
-            given.submissions,
-            given.out,
-            lessons=given.lesson or ["06"],
-            jobs=given.jobs,
-            seconds=given.seconds,
-            uncontained=given.uncontained,
-            progress=progress,
-        )
+            rows = grade(
+                given.submissions,
+                given.out,
+                lessons=given.lesson or ["06"],
+                jobs=given.jobs,
+                seconds=given.seconds,
+                uncontained=given.uncontained,
+                formats=given.format or (),
+                progress=progress,
+            )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     graded = sum(row.graded for row in rows)
     print(f"{len(rows)} submissions, {graded} graded. Look at {given.out / 'class.html'}")
     return 0

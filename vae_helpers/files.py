@@ -14,7 +14,7 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
     Strings are written in UTF-8; what UTF-8 cannot hold, half a surrogate pair, is written as its escape.
 
     Raises:
-        OSError: the folder does not exist, cannot be written, or is full.
+        OSError: the folder does not exist, cannot be written, or is full; the error names the file.
     """
     path = Path(path)
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
@@ -26,7 +26,9 @@ def write_whole(path: str | Path, content: bytes | str) -> None:
             # or, on some systems, a crash of the machine leaves an empty file
             os.fsync(file.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise

@@ -48,6 +48,14 @@ def firefox(playwright):
         yield running
 
 
+@pytest.fixture(scope="session")
+def sphinx():
+    """What builds the site is installed."""
+    parts = ("sphinx", "myst_nb", "furo", "a11y_pygments")
+    how = "The site needs Sphinx, myst-nb and furo. Install them: `pip install -e '.[site]'`."
+    needed(all(map(importlib.util.find_spec, parts)), how)
+
+
 @pytest.fixture
 def browser(request):
     """Chromium, unless the test is parametrised with another."""

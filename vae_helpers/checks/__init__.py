@@ -13,6 +13,7 @@ import linecache
 import sys
 import textwrap
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from torch import Tensor, nn
@@ -108,13 +109,15 @@ class Text:
 class Check:
     """The check of one exercise: call it with your answer."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, mend_first: dict[str, str]) -> None:
+        # of each exercise whose last check did not pass: the answer to mend first, its own or one that it calls
+        self._mend_first = mend_first
         self.name, self._hints_given = name, 0
 
     def __call__(self, answer: Any) -> Result:
         """Run the answer on inputs of the check's own, and say what is right or wrong about it."""
         verdict = self._verdict(answer)
-        message = verdict.message
+        message = f"{verdict.message} {self._cause(answer, verdict)}".strip()
         ours = str(getattr(answer, "__module__", "")).partition(".")[0] == COURSE
         if ours and verdict.passed:
             message += " This is the course's own; nothing is noted as yours."
@@ -132,6 +135,20 @@ class Check:
         except Exception as error:
             return fault(error)
 
+    def _cause(self, answer: Any, verdict: Verdict) -> str:
+        """A sentence that says which answer to mend first, where this one calls another whose check did not pass."""
+        if verdict.passed:
+            self._mend_first.pop(self.name, None)
+        if verdict.passed or verdict.fault:
+            return ""
+        called = _names_in(getattr(answer, "__code__", None)) - {self.name}
+        wrong = next((name for name in NAMES if name in called & {*self._mend_first}), self.name)
+        first = wrong if wrong == self.name else self._mend_first[wrong]
+        self._mend_first[self.name] = first
+        if first == self.name or not verdict.attempted:
+            return ""
+        return f"It calls `{wrong}`, whose last check did not pass: mend `{first}` first, then check this again."
+
     def hint(self) -> Text:
         """A hint, more telling at each call."""
         hints = HINTS[self.name]
@@ -147,6 +164,14 @@ class Check:
 
     def __repr__(self) -> str:
         return f"check.{self.name}(your answer); also check.{self.name}.hint() and .solution()"
+
+
+def _names_in(code: CodeType | None) -> set[str]:
+    """The global names that a function's code mentions."""
+    if code is None:
+        return set()
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return set(code.co_names).union(*map(_names_in, inner))
 
 
 def refused(name: str, answer: Any) -> Verdict | None:
@@ -192,7 +217,8 @@ class Checks:
     """All checks, one for each exercise: `check.encode`, `check.kl_divergence`, …"""
 
     def __init__(self) -> None:
-        self._checks = {name: Check(name) for name in NAMES}
+        mend_first: dict[str, str] = {}
+        self._checks = {name: Check(name, mend_first) for name in NAMES}
         self._missing: set[str] = set()
 
     def __getattr__(self, name: str) -> Check:

@@ -4,5 +4,6 @@ A contained child process probes each notebook, and the grader's own process jud
 """
 
 from .batch import grade as grade
+from .gradebooks import FORMATS as FORMATS
 from .rows import LESSONS as LESSONS
 from .rows import Row as Row

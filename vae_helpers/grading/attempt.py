@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vae_helpers.checks import Verdict, holder_of, judge
+from vae_helpers.checks import EXERCISES, Verdict, holder_of, judge
 
-from .collecting import Submission, copy_for_one
-from .containment import run_child
+from .collecting import Submission, copy_for_one, disk_is_full
+from .containment import Sent, run_child
 from .rows import NOT_GRADED, Row
 from .wire import unpack
 
@@ -24,41 +24,39 @@ BORROWED = "This takes the course's own answer, which is not counted as yours."
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run grades: its checks, the seconds for each step of a notebook, and whether bubblewrap contains it."""
+    """How a run grades: its checks, the seconds for each step, whether bubblewrap contains it, a folder for copies."""
 
     checks: tuple[str, ...]
     seconds: float
     sealed: bool
+    workplace: Path
 
 
 def attempt(
     submission: Submission, notebook: str, checks: Sequence[str], settings: Settings
 ) -> Row:
     """Grade one notebook. A check that does not come back is wrong, and the rest are probed in a new process."""
-    row, waiting, first, stopped = Row(submission.name, notebook=notebook), list(checks), True, 0
+    row, waiting, stopped = Row(submission.name, notebook=notebook), list(checks), 0
+    facts: dict[str, Any] = {}
     while waiting:
         seed = secrets.randbelow(1 << 31)
-        with tempfile.TemporaryDirectory(prefix="vae-submission-") as name:
-            folder = Path(name)
-            folder.chmod(0o755)
-            try:
-                copied = copy_for_one(submission, notebook, folder)
-            except OSError as error:
-                row.status = f"not graded: it cannot be read: {error.strerror}"
-                return row
-            sent = run_child(
-                folder, copied, waiting, seed, settings.seconds, sealed=settings.sealed
-            )
-        facts, records = facts_in(sent.frames)
-        if first:
+        try:
+            sent = _run(submission, notebook, waiting, seed, settings)
+        except OSError as error:
+            if disk_is_full(error):
+                raise
+            row.status = f"not graded: it cannot be read: {error.strerror}"
+            return row
+        found, records = facts_in(sent.frames)
+        if not facts:
+            facts = found
             if "problem" in facts:
                 row.status = f"not graded: {str(facts['problem'])[:300]}"
                 return row
             row.notes += [f"not valid Python: {text}" for text in facts["unreadable"]]
             row.notes += [f"a definition raised: {text}" for text in facts["errors"]]
-            first = False
         for check, record in zip(waiting, records, strict=False):
-            _judge(row, check, record, seed, check in facts["borrowed"])
+            _judge(row, check, record, seed, check in found["borrowed"])
         waiting = waiting[len(records) :]
         if not waiting:
             break
@@ -74,7 +72,69 @@ def attempt(
         if stopped == MOST_STOPPED:
             row.notes.append("after that many, the other checks were not tried")
             break
+    _carry_forward(row, facts, submission, settings)
     return row
+
+
+def _run(
+    submission: Submission,
+    notebook: str,
+    checks: Sequence[str],
+    seed: int,
+    settings: Settings,
+    instead: Mapping[str, Sequence[str]] | None = None,
+) -> Sent:
+    """What a process on a copy of the submission sent."""
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=settings.workplace) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        copied = copy_for_one(submission, notebook, folder)
+        return run_child(
+            folder,
+            copied,
+            checks,
+            seed,
+            settings.seconds,
+            sealed=settings.sealed,
+            instead=instead,
+        )
+
+
+def _carry_forward(
+    row: Row, facts: dict[str, Any], submission: Submission, settings: Settings
+) -> None:
+    """Judge again what builds on a wrong answer, with the course's own in that one's place; note what is right so."""
+    failed = {c for c, verdict in row.checks.items() if not verdict.passed and c not in row.faults}
+    instead = {
+        check: [
+            name for name in EXERCISES if name in facts["uses"].get(check, ()) and name in failed
+        ]
+        for check in EXERCISES
+        if check in failed and check not in facts["borrowed"]
+    }
+    instead = {check: names for check, names in instead.items() if names}
+    if row.checks.get("vae", NOT_GRADED).attempted is False:
+        instead.pop("vae", None)  # nothing of it is there
+    if not instead:
+        return
+    seed = secrets.randbelow(1 << 31)
+    sent = _run(submission, row.notebook, [*instead], seed, settings, instead)
+    for check, record in zip(instead, facts_in(sent.frames)[1], strict=False):
+        again = Row(row.submission)
+        _judge(again, check, record, seed, False)
+        verdict, names = again.checks[check], _listed(instead[check])
+        if verdict.passed:
+            row.follows[check] = [name for name in instead[check] if name not in row.follows]
+            roots = _listed(row.follows[check])
+            message = f"This follows from {roots}: with the course's own there, it is right, and it counts."
+            row.checks[check] = Verdict(False, True, None, message)
+        elif verdict.attempted and not again.faults:
+            message = f"{verdict.message} (Judged with the course's own {names} in place of yours.)"
+            row.checks[check] = replace(verdict, message=message)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"`{name}`" for name in names)
 
 
 def facts_in(frames: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
@@ -83,7 +143,7 @@ def facts_in(frames: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     The first of these frames is sent before a line of the notebook has run, the second, of its errors, after.
     """
     facts: dict[str, Any] = {}
-    expected = (("problem", "unreadable", "borrowed"), ("errors",))
+    expected = (("problem", "unreadable", "borrowed", "uses"), ("errors",))
     for frame, keys in zip(frames[1:3], expected, strict=False):
         try:
             found = json.loads(frame)
@@ -93,6 +153,8 @@ def facts_in(frames: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
     for key in ("unreadable", "borrowed", "errors"):
         texts = facts.get(key)
         facts[key] = [str(text)[:300] for text in texts[:20]] if isinstance(texts, list) else []
+    uses = facts.get("uses")
+    facts["uses"] = uses if isinstance(uses, dict) else {}
     return facts, list(frames[3:])
 
 
@@ -125,7 +187,9 @@ def verdict_on(check: str, frame: bytes, seed: int, borrowed: bool) -> Verdict:
         message = f"Not attempted: the notebook defines no `{target}`."
         if near == "broken":
             return Verdict(False, True, None, f"The definition of `{target}` raised an exception.")
-        return Verdict(False, False, None, message + (f" It has a `{near}`." if near else ""))
+        if near:
+            message += f" It has a `{near}`: if that is your answer, name it `{target}`."
+        return Verdict(False, False, None, message[:600])
     if "fault" in record:
         raise RuntimeError(f"the probe failed: {record['fault']}"[:300])
     if "refused" in record:

@@ -6,13 +6,10 @@ the same command goes on where it was stopped.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import math
 import os
-import re
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -23,8 +20,9 @@ from vae_helpers.checks import Verdict
 from vae_helpers.files import write_whole
 
 from .attempt import Settings, attempt
-from .collecting import Submission, collect
+from .collecting import Submission, collect, disk_is_full, work_folder
 from .containment import PACKAGE, find_containment, stop_all
+from .gradebooks import FORMATS, table
 from .pages import class_page, feedback_page
 from .rows import LESSONS, NOT_GRADED, Row, file_name
 
@@ -39,6 +37,7 @@ def grade(
     jobs: int | None = None,
     seconds: float = 30.0,
     uncontained: bool = False,
+    formats: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Grade every submission in a folder or a ZIP, and write the results into the folder `out`.
@@ -48,47 +47,73 @@ def grade(
         jobs: submissions at a time; by default one for each core, at most 8.
         seconds: the time limit of each step of one notebook: its definitions, then each check.
         uncontained: go on where there is no bubblewrap to keep submissions from your files and the network.
+        formats: of 'canvas', 'moodle' and 'gradescope', for which to write the results too.
         progress: called with the number of submissions done and of all.
 
     Raises:
         FileNotFoundError, CollectingError: there are no submissions.
-        ValueError: an unknown lesson, a number out of range, or `out` inside the submissions.
+        ValueError: an unknown lesson or format, a number out of range, or `out` inside the submissions.
         PermissionError: nothing keeps submissions from your files here, and `uncontained` is False.
-        OSError: on Windows, where `out` cannot be written, or where the course does not start inside bubblewrap.
+        OSError: on Windows, where `out` cannot be written or the disk is full, or where the course does not start
+            inside bubblewrap.
     """
     checks = _checks_of(lessons)
     jobs = min(os.cpu_count() or 1, 8) if jobs is None else jobs
     if jobs < 1 or not 0 < seconds < math.inf:
         raise ValueError(f"jobs must be 1 or more and seconds above 0, not {jobs} and {seconds}.")
+    if unknown := set(formats) - set(FORMATS):
+        known = ", ".join(FORMATS)
+        raise ValueError(f"The formats are {known}, not {', '.join(sorted(unknown))}.")
     source, out = Path(submissions), Path(out)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(
             f"The results would lie among the submissions: choose an `out` outside {source}."
         )
-    settings = Settings(checks, seconds, find_containment(uncontained=uncontained))
-    code = digest_of_code(PACKAGE)
-    with tempfile.TemporaryDirectory(prefix="vae-grading-") as workplace:
-        found = collect(source, Path(workplace))
-        (out / "records").mkdir(parents=True, exist_ok=True)
-        rows = []
-        with ThreadPoolExecutor(jobs) as pool:
-            waiting = [
-                pool.submit(_row_of, submission, out / "records", code, settings)
-                for submission in found
-            ]
-            try:
-                for done in as_completed(waiting):
-                    rows.append(done.result())
-                    if progress:
-                        progress(len(rows), len(found))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                stop_all()
-                raise
-    rows.sort(key=lambda row: row.submission)
-    _note_equal_files(rows)
-    _write_results(rows, checks, out)
+    sealed = find_containment(uncontained=uncontained)
+    try:
+        with work_folder() as workplace:
+            settings = Settings(checks, seconds, sealed, workplace)
+            (out / "records").mkdir(parents=True, exist_ok=True)
+            found = collect(source, workplace)
+            rows = _grade_all(found, out / "records", settings, jobs, progress)
+        _note_equal_files(rows)
+        for name in formats:
+            FORMATS[name](rows, checks, out)
+        _write_results(rows, checks, out)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        where = error.filename2 or error.filename or tempfile.gettempdir()
+        raise OSError(
+            f"The disk is full: {where} cannot be written. What was graded is kept in {out / 'records'}: make room, "
+            "and give the same command again."
+        ) from None
     return rows
+
+
+def _grade_all(
+    found: Sequence[Submission],
+    records: Path,
+    settings: Settings,
+    jobs: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Row]:
+    """The rows of all submissions by name, several graded at a time."""
+    code, rows = digest_of_code(PACKAGE), []
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [
+            pool.submit(_row_of, submission, records, code, settings) for submission in found
+        ]
+        try:
+            for done in as_completed(waiting):
+                rows.append(done.result())
+                if progress:
+                    progress(len(rows), len(found))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_all()
+            raise
+    return sorted(rows, key=lambda row: row.submission)
 
 
 def _checks_of(lessons: Sequence[str]) -> tuple[str, ...]:
@@ -108,16 +133,20 @@ def _row_of(submission: Submission, records: Path, code: str, settings: Settings
     path = records / f"{file_name(submission.name)}.json"
     try:
         digest = _digest(submission, code, settings.checks)
-        row = _load(path, digest)
-        if row is None:
-            row = grade_submission(submission, settings)
-            row.digest = digest
-            write_whole(path, json.dumps(asdict(row), indent=1))
+        kept = _load(path, digest)
+        if kept is not None:
+            return kept
+        row = grade_submission(submission, settings)
+        row.digest = digest
     except Exception as error:  # whatever it is, the others are graded
+        if disk_is_full(error):
+            raise
         row = Row(
             submission.name, f"not graded: the grader failed: {type(error).__name__}: {error}"[:500]
         )
         row.checks = dict.fromkeys(settings.checks, NOT_GRADED)
+        return row
+    write_whole(path, json.dumps(asdict(row), indent=1))
     return row
 
 
@@ -172,6 +201,7 @@ def grade_submission(submission: Submission, settings: Settings) -> Row:
         best = max(attempts, key=_merit)
         row.checks |= best.checks
         row.faults |= best.faults
+        row.follows |= best.follows
         row.notes += best.notes
         row.for_teacher += best.for_teacher
         row.notebook = ", ".join(filter(None, [row.notebook, best.notebook]))
@@ -214,33 +244,13 @@ def _write_results(rows: Sequence[Row], checks: Sequence[str], out: Path) -> Non
     for row in rows:
         write_whole(out / "feedback" / row.page, feedback_page(row))
     write_whole(out / "class.html", class_page(rows, checks))
-    file = io.StringIO(newline="")
-    table = csv.writer(file)
-    table.writerow(["submission", "score", "max_score", "status", *checks, "notes"])
+    lines: list[list[str | int]] = [
+        ["submission", "score", "passed", "max_score", "status", *checks, "notes"]
+    ]
     for row in rows:
-        states = [_state(row, name) for name in checks]
+        outcomes = [row.outcome(name) for name in checks]
         notes = "; ".join(row.notes + row.for_teacher)
-        cells: list[str | int] = [
-            row.submission,
-            row.score,
-            len(checks),
-            row.status,
-            *states,
-            notes,
-        ]
-        table.writerow([harmless(cell) for cell in cells])
+        numbers = [row.score, row.passed, len(checks)]
+        lines.append([row.submission, *numbers, row.status, *outcomes, notes])
     # a spreadsheet knows by the mark at the start that this is UTF-8
-    write_whole(out / "scores.csv", "\ufeff" + file.getvalue())
-
-
-def _state(row: Row, check: str) -> str:
-    """'right', 'wrong', 'wrong: MISTAKE', 'not attempted', or 'not checked'."""
-    diagnosis = row.checks[check].diagnosis
-    return f"{row.state(check)}: {diagnosis}" if diagnosis else row.state(check)
-
-
-def harmless(cell: str | int) -> str | int:
-    """A cell that no spreadsheet takes for a formula: one that looks like it gets an apostrophe before it."""
-    if isinstance(cell, str) and re.match(r"\s*[=+\-@\t\r]", cell):
-        return f"'{cell}"
-    return cell
+    write_whole(out / "scores.csv", "\ufeff" + table(lines))

@@ -1,17 +1,22 @@
 """Reads a submitted notebook, and finds and runs what the answers in it need.
 
-That is the definitions of their names, and the imports, functions, classes and assignments that these mention. Loops,
-training and stored outputs are never run. The file is read as JSON: nbformat would refuse much that learners hand in,
-such as cells without outputs or metadata, and older notebooks without a version.
+That is the definitions of their names, the imports, functions, classes and assignments that these mention, and the
+statements that change one of these names: a call of its method, `setattr`, a loop that fills it. A loop that trains is
+never run, nor are stored outputs looked at. The file is read as JSON: nbformat would refuse much that learners hand
+in, such as cells without outputs or metadata, and older notebooks without a version.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
+import copy
 import dis
+import functools
 import json
 import linecache
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
@@ -80,12 +85,22 @@ def _joined(source: Any) -> str:
 # --- what of it is run --------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Statement:
+    """A statement of a notebook, where it stands, and the flags of the `from __future__` imports up to there."""
+
+    cell: str
+    node: ast.stmt
+    flags: int = 0
+
+
 class Notebook:
-    """The statements of a notebook that can be a definition, and the names that each makes and mentions."""
+    """The statements of a notebook that can make or change what an answer needs."""
 
     def __init__(self, sources: Sequence[str]) -> None:
-        self.statements: list[tuple[str, ast.stmt]] = []
+        found: list[Statement] = []
         self.unreadable: list[str] = []
+        flags = 0
         for number, source in enumerate(sources, 1):
             filename = f"cell {number}"
             text = _without_cell_magic(source)
@@ -100,26 +115,74 @@ class Notebook:
                 line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
                 self.unreadable.append(f"code cell {number}{line}: {getattr(error, 'msg', error)}")
                 continue
-            self.statements += [(filename, node) for node in _pruned(body) if _makes(node)]
-        self.defined = sorted({name for _, node in self.statements for name in _makes(node)})
+            flags |= _future_flags(body)
+            found += [Statement(filename, node, flags) for node in _pruned(body)]
+        self.defined = sorted({name for found_one in found for name in _makes(found_one.node)})
+        own = {name for one in found if not _imports(one.node) for name in _makes(one.node)}
+        # what a name's own object may be a part of: `group`, the parser of `group = parser.add_argument_group()`
+        self._holders = {name: {name} for name in own}
+        for one in found:
+            if isinstance(one.node, ast.Assign) and (root := _part_of(one.node.value)) in own:
+                for name in _makes(one.node):
+                    self._holders[name] |= self._holders[root]
+        trainers = self._trainers(found)
+        self.statements = [
+            Statement(one.cell, node, one.flags)
+            for one in found
+            if (node := _without_training(one.node, trainers)) and self._touches(node)
+        ]
 
-    def needed(self, *names: str, without: Collection[str] = ()) -> list[tuple[str, ast.stmt]]:
-        """The statements that make these names and all that they mention, in the notebook's order.
+    def _trainers(self, found: Sequence[Statement]) -> set[str]:
+        """The names of functions and classes that train, or that call one that does."""
+        made = [
+            (_makes(one.node), _mentions(one.node), _trains(one.node))
+            for one in found
+            if isinstance(one.node, FUNCTIONS)
+        ]
+        trainers, size = {"training_step"}, 0
+        while len(trainers) > size:
+            size = len(trainers)
+            for names, mentioned, trains in made:
+                if trains or mentioned & trainers:
+                    trainers |= names
+        return trainers
+
+    def _touches(self, node: ast.AST) -> set[str]:
+        """The names that a statement makes or changes; what is imported is not changed by a call of it."""
+        return _makes(node).union(*(self._holders.get(name, ()) for name in _changes(node)))
+
+    def needed(self, *names: str, without: Collection[str] = ()) -> list[Statement]:
+        """The statements that make or change these names and all that they mention, in the notebook's order.
 
         Names in `without` are not followed.
         """
-        wanted, found = set(names), set[int]()
-        while True:
-            new = {
-                index
-                for index, (_, node) in enumerate(self.statements)
-                if index not in found and ("*" in _makes(node) or wanted & _makes(node))
-            }
-            if not new:
-                return [self.statements[index] for index in sorted(found)]
-            found |= new
-            for index in new:
-                wanted |= _mentions(self.statements[index][1]).difference(without)
+        wanted, size = set(names), -1
+        while len(wanted) > size:
+            size = len(wanted)
+            touching = [
+                Statement(one.cell, self._narrowed(one.node, wanted), one.flags)
+                for one in self.statements
+                if (touched := self._touches(one.node)) & wanted or "*" in touched
+            ]
+            for one in touching:
+                wanted |= _mentions(one.node).difference(without)
+        return touching
+
+    def _narrowed(self, node: ast.stmt, wanted: set[str]) -> ast.stmt:
+        """A block without the calls and loops in it that touch no wanted name."""
+        if not isinstance(node, BLOCKS):
+            return node
+
+        def kept(inner: ast.stmt) -> ast.stmt | None:
+            passing = isinstance(inner, (ast.Expr, *LOOPS)) and not self._touches(inner) & wanted
+            return None if passing else self._narrowed(inner, wanted)
+
+        return _with_bodies(node, kept)
+
+    def uses(self, name: str) -> set[str]:
+        """The answers to other exercises that this one calls, by itself or through others."""
+        mentioned = (_mentions(one.node) for one in self.needed(name))
+        return set[str]().union(*mentioned) & set(OURS) - {name}
 
     def borrowed(self, name: str) -> bool:
         """Whether what makes this name takes the course's own answer, as far as its text tells.
@@ -127,16 +190,16 @@ class Notebook:
         The answers to other exercises that it calls are not looked into.
         """
         statements = self.needed(name, without={*OURS} - {name})
-        overwritten = [node for _, node in statements if _makes(node) == {name}][:-1]
-        left = [(cell, node) for cell, node in statements if node not in overwritten]
-        if not any(name in _mentions(node) for _, node in left):  # nothing has used it meanwhile
+        overwritten = [one for one in statements if _makes(one.node) == {name}][:-1]
+        left = [one for one in statements if one not in overwritten]
+        if not any(name in _mentions(one.node) for one in left):  # nothing has used it meanwhile
             statements = left
         ours = {"vae_helpers"} | {
             alias.asname or alias.name.split(".")[0]
-            for _, node in statements
-            for alias in _imported_from_course(node)
+            for one in statements
+            for alias in _imported_from_course(one.node)
         }
-        return any(_takes_answer(node, ours) for _, node in statements)
+        return any(_takes_answer(one.node, ours) for one in statements)
 
 
 def _without_cell_magic(source: str) -> str:
@@ -157,49 +220,111 @@ def _as_python(source: str) -> str:
         return source
 
 
-DEFINITIONS = (
-    *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
-    *(ast.Assign, ast.AnnAssign, ast.AugAssign),
-)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
+DEFINITIONS = (ast.Import, ast.ImportFrom, *FUNCTIONS, *ASSIGNMENTS, ast.Raise)
 BLOCKS = (ast.If, ast.Try, ast.With)
+LOOPS = (ast.For, ast.While)
+# what a loop that trains calls
+TRAINING = ("backward", "zero_grad", "step", "fit", "train")
+
+
+def _future_flags(body: Sequence[ast.stmt]) -> int:
+    """What the `from __future__` imports among these statements change in how Python compiles."""
+    flags = 0
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                flags |= getattr(getattr(__future__, alias.name, None), "compiler_flag", 0)
+    return flags
 
 
 def _pruned(body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Of these statements what defines something; an `if`, `try` or `with` around a definition stays."""
-    definitions: list[ast.stmt] = []
+    """Of these statements what can make or change a name; of a block such as an `if`, what is such in it."""
+    found: list[ast.stmt] = []
     for node in body:
         if isinstance(node, ast.With) and "if_written" in ast.dump(node.items[0].context_expr):
             continue  # a step of the lesson that trains or draws
         if isinstance(node, BLOCKS):
-            parts = [node, *getattr(node, "handlers", [])]
-            for part in parts:
-                for name in ("body", "orelse", "finalbody"):
-                    inner = getattr(part, name, None)
-                    if inner:
-                        setattr(
-                            part, name, _pruned(inner) or [ast.copy_location(ast.Pass(), inner[0])]
-                        )
-            if any(_makes(part) for part in parts):
-                definitions.append(node)
-        elif isinstance(node, (*DEFINITIONS, ast.Raise)):
-            definitions.append(node)
-    return definitions
+            block = _with_bodies(node, lambda inner: next(iter(_pruned([inner])), None))
+            if _makes(block) or _changes(block):
+                found.append(block)
+        elif isinstance(node, (*DEFINITIONS, *LOOPS)) or _makes(node) or _changes(node):
+            found.append(node)
+    return found
+
+
+def _with_bodies(node: ast.stmt, change: Callable[[ast.stmt], ast.stmt | None]) -> ast.stmt:
+    """A copy of a block, each statement in it changed, or left out where the change gives None."""
+    block = copy.copy(node)
+    handlers = [copy.copy(handler) for handler in getattr(node, "handlers", [])]
+    if handlers:
+        block.handlers = handlers  # type: ignore[attr-defined]
+    for part in (block, *handlers):
+        for name in ("body", "orelse", "finalbody"):
+            inner = getattr(part, name, None)
+            if inner:
+                kept = [changed for one in inner if (changed := change(one))]
+                setattr(part, name, kept or [ast.copy_location(ast.Pass(), inner[0])])
+    return block
+
+
+def _without_training(node: ast.stmt, trainers: set[str]) -> ast.stmt | None:
+    """A statement without the loops and calls that train; None if it is one."""
+    if isinstance(node, (*LOOPS, ast.Expr)):
+        return None if _trains(node) or _mentions(node) & trainers else node
+    if isinstance(node, BLOCKS):
+        return _with_bodies(node, lambda inner: _without_training(inner, trainers))
+    return node
+
+
+def _trains(node: ast.AST) -> bool:
+    calls = (part.func for part in ast.walk(node) if isinstance(part, ast.Call))
+    names = (getattr(func, "attr", getattr(func, "id", "")) for func in calls)
+    return any(name in TRAINING for name in names)
+
+
+def _imports(node: ast.AST) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def _makes(node: ast.AST) -> set[str]:
-    """The names that a statement defines; for `VAE.encode = …`, VAE; for `from … import *`, *."""
+    """The names that a statement defines; for `VAE.encode = …` and `setattr(VAE, …)`, VAE; for `import *`, *."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, FUNCTIONS):
         return {node.name}
-    if isinstance(node, BLOCKS):
-        return set().union(*(_makes(part) for part in ast.iter_child_nodes(node)))
-    if isinstance(node, ast.ExceptHandler):
-        return set().union(*(_makes(part) for part in node.body))
-    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+    if isinstance(node, (*BLOCKS, *LOOPS, ast.ExceptHandler)):
+        made = set().union(*(_makes(part) for part in _statements_in(node)))
+        return made | (_roots(node.target) if isinstance(node, ast.For) else set())
+    if isinstance(node, ASSIGNMENTS):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return set().union(*map(_roots, targets))
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and node.value.args:
+        called = node.value.func
+        if isinstance(called, ast.Name) and called.id == "setattr":
+            return _roots(node.value.args[0])
     return set()
+
+
+def _changes(node: ast.AST) -> set[str]:
+    """The names whose objects a statement may change by a method, as `layers.append(…)` does; of a block, all."""
+    if isinstance(node, (*BLOCKS, *LOOPS, ast.ExceptHandler)):
+        return set().union(*(_changes(part) for part in _statements_in(node)))
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        function = node.value.func
+        return _roots(function) if isinstance(function, ast.Attribute) else set()
+    return set()
+
+
+def _part_of(value: ast.expr) -> str:
+    """The name whose method or part an expression is; '' for any other."""
+    part = value.func if isinstance(value, ast.Call) else value
+    return next(iter(_roots(part)), "") if isinstance(part, ast.Attribute | ast.Subscript) else ""
+
+
+def _statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    return (part for part in ast.iter_child_nodes(node) if not isinstance(part, ast.expr))
 
 
 def _roots(target: ast.expr) -> set[str]:
@@ -210,17 +335,18 @@ def _roots(target: ast.expr) -> set[str]:
     return {target.id} if isinstance(target, ast.Name) else set()
 
 
-def _mentions(node: ast.stmt) -> set[str]:
+@functools.cache
+def _mentions(node: ast.stmt) -> frozenset[str]:
     """The global names that a statement reads, at once or when what it defines is called."""
     try:
-        codes = [compile(ast.Module([node], []), "cell", "exec")]
+        codes = [compile(ast.Module([node], []), "cell", "exec", dont_inherit=True)]
     except (SyntaxError, ValueError, RecursionError):
-        return set()
-    names = set()
+        return frozenset()
+    names = set[str]()
     for code in codes:  # grows on the way
         names |= {step.argval for step in dis.get_instructions(code) if step.opname in GLOBAL_READS}
         codes += [part for part in code.co_consts if isinstance(part, CodeType)]
-    return names
+    return frozenset(names)
 
 
 def _imported_from_course(node: ast.AST) -> Iterator[ast.alias]:
@@ -249,25 +375,26 @@ def _takes_answer(node: ast.AST, course: set[str]) -> bool:
     return False
 
 
-def run_definitions(statements: Sequence[tuple[str, ast.stmt]], space: dict[str, Any]) -> list[str]:
+def run_definitions(statements: Sequence[Statement], space: dict[str, Any]) -> list[str]:
     """Run statements in their order; what lacks a name waits for the others. Gives back what went wrong.
 
-    One that had to wait does not overwrite what a later one has made meanwhile.
+    One that had to wait does not overwrite, or change, what a later one has made meanwhile.
     """
     waiting, errors, made = list(enumerate(statements)), dict[str, str](), dict[str, int]()
     while waiting:
         errors, later = {}, []
-        for index, (filename, node) in waiting:
-            names = _makes(node)
-            if any(made.get(name, -1) > index for name in names):
+        for index, one in waiting:
+            names = _makes(one.node)
+            if any(made.get(name, -1) > index for name in names | _changes(one.node)):
                 continue
             try:
-                exec(compile(ast.Module([node], []), filename, "exec"), space)
+                module = ast.Module([one.node], [])
+                exec(compile(module, one.cell, "exec", one.flags, dont_inherit=True), space)
                 made |= dict.fromkeys(names, index)
             except BaseException as error:
-                where = f"{filename.replace('cell', 'code cell')}, line {node.lineno}"
+                where = f"{one.cell.replace('cell', 'code cell')}, line {one.node.lineno}"
                 errors[where] = f"{where}: {type(error).__name__}: {error}"[:300]
-                later.append((index, (filename, node)))
+                later.append((index, one))
         if len(later) == len(waiting):
             break
         waiting = later

@@ -10,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vae_helpers.checks import HINTS, MARKS, ZOO, code_in_html
 
-from .rows import Row
+from .rows import CARRIED, Row
 
+ALL_MARKS = {"right": MARKS["right"], CARRIED: ("↳", "#56B4E9")} | MARKS
 NO_MARK = ("–", "#7F7F7F")  # of what was not graded
 
 _pages = Environment(
@@ -22,7 +23,7 @@ _pages = Environment(
     lstrip_blocks=True,
 )
 _pages.filters["code"] = code_in_html  # escapes what it is given
-_pages.globals |= {"MARKS": MARKS, "NO_MARK": NO_MARK, "HINTS": HINTS, "ZOO": ZOO}
+_pages.globals |= {"MARKS": ALL_MARKS, "NO_MARK": NO_MARK, "HINTS": HINTS, "ZOO": ZOO}
 
 
 def feedback_page(row: Row) -> str:
@@ -41,7 +42,27 @@ def class_page(rows: Sequence[Row], checks: Sequence[str]) -> str:
         median=median(row.score for row in graded) if graded else None,
         counts={check: Counter(row.state(check) for row in graded) for check in checks},
         mistakes=common_mistakes(graded),
+        points=for_the_next_lesson(graded, checks),
     )
+
+
+def for_the_next_lesson(rows: Sequence[Row], checks: Sequence[str]) -> list[tuple[str, str]]:
+    """What several learners did not get, and what to say about it: at most three mistakes, then what else was hard."""
+    shares = [
+        (f"{len(learners)} of {len(rows)} have {bug} in {' and '.join(exercises)}.", ZOO[bug])
+        for bug, exercises, learners in common_mistakes(rows)[:3]
+        if len(learners) > 1
+    ]
+    points = [(what, f"{mistake.why} {mistake.change}") for what, mistake in shares]
+    for check in checks:
+        for state in ("wrong", "not attempted"):
+            some = [row for row in rows if row.state(check) == state]
+            unnamed = [row for row in some if not row.checks[check].diagnosis]
+            if len(unnamed) > 1 and 4 * len(unnamed) >= len(rows):
+                what = f"{len(unnamed)} of {len(rows)} have {check} {state}"
+                what += ", by a mistake without a name." if state == "wrong" else "."
+                points.append((what, f"A question for the class: {HINTS[check][0]}"))
+    return points
 
 
 def common_mistakes(rows: Sequence[Row]) -> list[tuple[str, list[str], list[Row]]]:
