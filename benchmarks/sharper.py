@@ -53,7 +53,7 @@ from vae_helpers.training import fit
 from vae_helpers.training_runs import History
 
 BUDGET, SAMPLES, COMPONENTS, K, LIKELIHOOD_IMAGES, PSEUDO_INPUTS = 45, 2_000, 10, 100, 500, 50
-DIFFUSION_STEPS = 2_000
+DIFFUSION_STEPS = 3_000
 KINDS = {
     ("dense", "VAE"): VAE, ("dense", "AE"): Autoencoder, ("dense", "GAN"): GAN,
     ("conv", "VAE"): ConvVAE, ("conv", "AE"): ConvAutoencoder, ("conv", "GAN"): ConvGAN,
@@ -96,7 +96,6 @@ def runs(seeds: list[int]) -> list[Run]:
         for (architecture, family), lr in RATES.items():
             found.append(Run(architecture, family, seed, lr=lr))
         found += [Run("conv", "VAE", seed, beta, RATES["conv", "VAE"]) for beta in (0.1, 0.01)]
-        found.append(Run("dense", "VAE", seed, 0.1, RATES["dense", "VAE"]))
     return found
 
 
@@ -200,8 +199,13 @@ def other_fid(images: Tensor, digits: ImageSet, judge: Any) -> float:
     return frechet_distance(hidden(images), hidden(digits.test_x.flatten(1)))
 
 
-def make(run: Run, digits: ImageSet, judges: tuple[Classifier, Any]) -> list[dict[str, Any]]:
-    """Train, fit the priors, measure each contestant; a loss that stopped being finite is a result too."""
+def make(
+    run: Run, digits: ImageSet, judges: tuple[Classifier, Any], *, search: bool = False
+) -> list[dict[str, Any]]:
+    """Train, fit the priors, measure each contestant; a loss that stopped being finite is a result too.
+
+    A search of learning rates needs its own prior and the mixture alone.
+    """
     start = time.process_time()
     row: dict[str, Any] = asdict(run) | {"error": None, "passes": run.passes()}
     try:
@@ -231,14 +235,19 @@ def make(run: Run, digits: ImageSet, judges: tuple[Classifier, Any]) -> list[dic
         own_draw, own_log = (
             (model.draw, model.log_prior) if run.family == "VampVAE" else (prior, log_normal)
         )
-        with torch.no_grad():
-            likelihood = log_likelihood(model, binary, {"own": own_log})["own"]
-            units = int(active_units(model, digits.test_x).sum())
-        add("own", own_draw, log_likelihood=likelihood, active_units=units)
+        more: dict[str, float] = {}
+        if not search:
+            with torch.no_grad():
+                more["log_likelihood"] = log_likelihood(model, binary, {"own": own_log})["own"]
+                more["active_units"] = int(active_units(model, digits.test_x).sum())
+        add("own", own_draw, **more)
     if run.family == "VampVAE":
         return found
     model.load_state_dict(kept[run.passes(2)])
     codes = codes_of(model, digits.train_x)
+    if search:
+        add("mixture", fitted(codes, COMPONENTS, run.seed)[0])
+        return found
     draws = {"Gaussian": fitted(codes, 1, run.seed), "mixture": fitted(codes, COMPONENTS, run.seed)}
     values: dict[str, float] = {}
     if vae:  # a density of codes as they are drawn, not of their means, is what a likelihood needs
@@ -340,7 +349,7 @@ def main() -> None:
     for run in tqdm(chosen[part - 1 :: parts]):
         path = arguments.folder / f"{run.name}.json"
         if not path.exists():
-            result = make(run, digits, judges)
+            result = make(run, digits, judges, search=arguments.search)
             path.with_suffix(".part").write_text(json.dumps(result), encoding="utf-8")
             path.with_suffix(".part").rename(path)
     if not arguments.search:

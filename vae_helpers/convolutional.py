@@ -44,6 +44,18 @@ def _up(latent_dim: int, hidden_dim: int) -> list[nn.Module]:
     ]
 
 
+def _start_evenly(*parts: nn.Sequential) -> None:
+    """Draw the weights so that a signal keeps its size from layer to layer (He et al. 2015, equation 10).
+
+    With PyTorch's own start it shrinks by √6 at each layer and ReLU, and so deep a network learns the average image
+    first, and for long nothing else.
+    """
+    for part in parts:
+        for layer in part:
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+
 class ConvVAE(VAE):
     """A `VAE` whose encoder begins with two convolutions of stride 2, and whose decoder ends with two transposed ones.
 
@@ -62,6 +74,7 @@ class ConvVAE(VAE):
         self.fc_mu = nn.Linear(hidden_dim, latent_dim)
         self.fc_logvar = nn.Linear(hidden_dim, latent_dim)
         self.fc_dec = nn.Sequential(*_up(latent_dim, hidden_dim))
+        _start_evenly(self.conv, self.fc_dec)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images to the mean and the log-variance of q(z|x), both of shape (B, D)."""
@@ -83,6 +96,7 @@ class ConvAutoencoder(Autoencoder):
         self.conv = nn.Sequential(*_down(hidden_dim, nn.ReLU))
         self.fc_z = nn.Linear(hidden_dim, latent_dim)
         self.fc_dec = nn.Sequential(*_up(latent_dim, hidden_dim))
+        _start_evenly(self.conv, self.fc_dec)
 
     def encode(self, x: Tensor) -> Tensor:
         """Images to codes, shape (B, D)."""
