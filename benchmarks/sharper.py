@@ -4,7 +4,7 @@
 
 The measures, the references and the digits are those of vae_against_gan.py. Each run trains one model on the 10,000
 embedded digits, with about 650,000 weights, for the passes that take 45 processor seconds on one thread of the machine
-named in the result (PASSES; counted beforehand, so that a run comes out the same on a busy machine). Where a prior is
+named in the result (SECONDS a pass, counted beforehand, so that a run comes out the same on a busy machine). Where a prior is
 fitted to the codes afterwards, the training ends earlier by what the fit costs: 2 seconds for a Gaussian or a mixture,
 12 for a diffusion model. The priors:
 
@@ -12,8 +12,11 @@ fitted to the codes afterwards, the training ends earlier by what the fit costs:
 - Gaussian, mixture: one Gaussian, or ten, fitted to the codes of the training images (for a VAE, to their means);
 - diffusion: a small diffusion model of the same codes, drawn from in 20 steps.
 
-Learning rates: RATES, chosen among 0.001, 0.003 and 0.01 by the LeNet-FID of seed 100 (`--search`), or by the result
-of vae_against_gan.py where the model is the same.
+Learning rates: RATES, chosen by LeNet-FID, of the mixture for a VAE and an autoencoder, of its own prior for the rest.
+Those of the dense VAE, autoencoder and GAN are the best of lesson 05's five, 0.0001 to 0.01, over five seeds
+(vae_against_gan.py). The others are the best of 0.001, 0.003 and 0.01 with seed 100 (`--search`); where 0.01 was the
+best of the three, 0.03 was tried too.
+
 Each run's figures go into FOLDER as they are ready, and a run that is there is not made again. Once a seed's runs are
 all there, its rows go into results/sharper.json: the failed ones too.
 """
@@ -65,7 +68,7 @@ SECONDS = {
 }  # fmt: skip
 RATES = {
     ("dense", "VAE"): 3e-3, ("dense", "AE"): 3e-3, ("dense", "GAN"): 1e-2, ("dense", "VampVAE"): 3e-3,
-    ("conv", "VAE"): 3e-3, ("conv", "AE"): 3e-3, ("conv", "GAN"): 1e-3, ("conv", "VampVAE"): 3e-3,
+    ("conv", "VAE"): 3e-3, ("conv", "AE"): 1e-2, ("conv", "GAN"): 1e-2, ("conv", "VampVAE"): 3e-3,
 }  # fmt: skip
 
 
@@ -102,11 +105,8 @@ def runs(seeds: list[int]) -> list[Run]:
 def search() -> list[Run]:
     """The runs that chose the learning rates of what lesson 05 did not have."""
     new = [("conv", family) for family in ("VAE", "AE", "GAN", "VampVAE")] + [("dense", "VampVAE")]
-    return [
-        Run(architecture, family, 100, lr=lr)
-        for lr in (1e-3, 3e-3, 1e-2)
-        for architecture, family in new
-    ]
+    found = [Run(*kind, 100, lr=lr) for lr in (1e-3, 3e-3, 1e-2) for kind in new]
+    return found + [Run("conv", family, 100, lr=3e-2) for family in ("AE", "GAN")]
 
 
 Draw = Callable[[int], Tensor]
@@ -281,13 +281,16 @@ def reconstructed(model: Any, digits: ImageSet) -> dict[str, float]:
     return found
 
 
+def is_whole(folder: Path, seed: int) -> bool:
+    """Whether every run of a seed is there."""
+    return all((folder / f"{run.name}.json").exists() for run in runs([seed]))
+
+
 def collect(
     folder: Path, seeds: list[int], digits: ImageSet, judges: tuple[Classifier, Any]
 ) -> None:
     """Write the result of the seeds that are whole."""
-    whole = [s for s in seeds if all((folder / f"{r.name}.json").exists() for r in runs([s]))]
-    if not whole:
-        return
+    whole = [seed for seed in seeds if is_whole(folder, seed)]
     rows = [
         row
         for run in runs(whole)
@@ -318,7 +321,8 @@ def collect(
         "seeds": whole,
     }
     chosen = [
-        {k: row[k] for k in ("family", "lr", "prior")} | {"lenet_fid": row["samples"]["lenet_fid"]}
+        {k: row[k] for k in ("architecture", "family", "lr", "prior")}
+        | {"lenet_fid": row["samples"]["lenet_fid"]}
         for path in searched
         if path.exists()
         for row in json.loads(path.read_text("utf-8"))
@@ -352,8 +356,8 @@ def main() -> None:
             result = make(run, digits, judges, search=arguments.search)
             path.with_suffix(".part").write_text(json.dumps(result), encoding="utf-8")
             path.with_suffix(".part").rename(path)
-    if not arguments.search:
-        collect(arguments.folder, arguments.seeds, digits, judges)
+        if not arguments.search and is_whole(arguments.folder, run.seed):
+            collect(arguments.folder, arguments.seeds, digits, judges)
 
 
 if __name__ == "__main__":
