@@ -4,9 +4,9 @@
 
 The measures, the references and the digits are those of vae_against_gan.py. Each run trains one model on the 10,000
 embedded digits, with about 650,000 weights, for the passes that take 45 processor seconds on one thread of the machine
-named in the result (SECONDS a pass, counted beforehand, so that a run comes out the same on a busy machine). Where a prior is
-fitted to the codes afterwards, the training ends earlier by what the fit costs: 2 seconds for a Gaussian or a mixture,
-12 for a diffusion model. The priors:
+named in the result (SECONDS a pass, counted beforehand, so that a run comes out the same on a busy machine). Where a
+prior is fitted to the codes afterwards, the training ends earlier by what the fit costs: 2 seconds for a Gaussian or a
+mixture, 12 for a diffusion model. The priors:
 
 - its own: N(0, I), or for a VampPrior the mixture that is trained along with it;
 - Gaussian, mixture: one Gaussian, or ten, fitted to the codes of the training images (for a VAE, to their means);
