@@ -175,11 +175,19 @@ def test_codes_that_are_normal_already_stay_what_they_are():
     """Their best v is 0 at every t, so that the steps change nothing, be they few or many."""
     diffusion = LatentDiffusion(torch.tensor([[-1.0], [1.0]]))
     diffusion.centre, diffusion.scale = torch.full((1,), 3.0), torch.full((1,), 2.0)
-    diffusion.forward = lambda z, t, label=None: torch.zeros_like(z)
+    times = []
+
+    def none(z, t, label=None):
+        times.append(t)
+        return torch.zeros_like(z)
+
+    diffusion.forward = none
     torch.manual_seed(0)
     drawn = diffusion.draw(50, steps=5)
     torch.manual_seed(0)
     torch.testing.assert_close(drawn, torch.randn(50, 1) * 2 + 3)
+    expected = torch.tensor([1, 0.8, 0.6, 0.4, 0.2])[:, None, None].expand(5, 50, 1)
+    torch.testing.assert_close(torch.stack(times), expected)
 
 
 def test_its_steps_follow_the_flow():
