@@ -149,7 +149,8 @@ class LatentDiffusion(nn.Module):
         2022, appendix D; a step of DDIM, which is cos(δ) z − sin(δ) v, to first order in its angle δ)."""
         z, step = torch.randn(count, self.latent_dim), math.pi / 2 / steps
         for t in torch.linspace(1, 0, steps + 1)[:-1]:
-            z = z - step * self(z, t.expand(count, 1))
+            v: Tensor = self(z, t.expand(count, 1))
+            z = z - step * v
         return z * self.scale + self.centre
 
 
