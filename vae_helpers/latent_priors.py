@@ -116,7 +116,8 @@ class LatentDiffusion(nn.Module):
         """The mean squared error of v on codes z, each at a random time."""
         t, eps = torch.rand(len(z), 1), torch.randn_like(z)
         alpha, sigma = noise_levels(t)
-        return (self(alpha * z + sigma * eps, t, label) - (alpha * eps - sigma * z)).square().mean()
+        v: Tensor = self(alpha * z + sigma * eps, t, label)
+        return (v - (alpha * eps - sigma * z)).square().mean()
 
     def fit(
         self,
