@@ -47,6 +47,7 @@ def test_the_lessons_are_there():
         "08",
         "09",
         "10",
+        "11",
         "12",
     ]
     assert {path.name for path in PATHS} == {path.name for path in LEARNERS}
@@ -274,6 +275,38 @@ def test_the_game_of_lesson_05_is_the_packages(digits):
     ]
     found = history.train["discriminator"] + history.train["generator"]
     assert found == pytest.approx((sum(losses) / 600).tolist(), rel=1e-4)
+
+
+def test_the_models_of_lesson_11_are_the_packages(batch):
+    from vae_helpers.latent_priors import LatentDiffusion, MixtureOfPosteriors
+
+    lesson = definitions("11_sharper")
+    both = []
+    for start in (lambda: lesson["start_evenly"](lesson["ConvVAE"]()), vh.ConvVAE):
+        torch.manual_seed(0)
+        both.append(start())
+    theirs, ours = both
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[name]), name
+    for found, expected in zip(theirs.encode(batch), ours.encode(batch), strict=True):
+        assert torch.equal(found, expected)
+    z, t = torch.randn(7, 20), torch.rand(7, 1)
+    assert torch.equal(theirs.decode(z), ours.decode(z))
+
+    theirs = lesson["VampVAE"](vh.VAE(), batch[:3])
+    ours = MixtureOfPosteriors(vh.VAE(), batch[:3])
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(theirs.log_prior(z), ours.log_prior(z))
+
+    codes, label = torch.randn(30, 20), torch.eye(10)[:7]
+    theirs, ours = lesson["Denoiser"](), LatentDiffusion(codes, classes=10)
+    ours.net.load_state_dict(theirs.net.state_dict())
+    assert torch.equal(theirs(z, t, label), ours(z, t, label))
+    torch.manual_seed(0)
+    expected = ours.draw(7, steps=5)
+    torch.manual_seed(0)
+    found = lesson["draw"](theirs, torch.randn(7, 20), torch.zeros(7, 10), steps=5)
+    torch.testing.assert_close(found * ours.scale + ours.centre, expected)
 
 
 def test_the_readme_and_the_teachers_guide_map_the_lessons():

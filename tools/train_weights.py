@@ -56,6 +56,7 @@ def recipes() -> dict[str, dict[str, Any]]:
         "vae-fashion-20": recipe("VAE", "fashion-mnist", 60, 1.0, latent_dim=20),
         "autoencoder-mnist-2": recipe("Autoencoder", "mnist", 60, 1.0, latent_dim=2),
         "conditional-vae-mnist-20": recipe("ConditionalVAE", "mnist", 60, 2.0, latent_dim=20),
+        "conv-vae-mnist-beta-0.1": recipe("ConvVAE", "mnist", 10, 0.1, latent_dim=20),
         "gan-mnist-20": recipe("GAN", "mnist", 60, latent_dim=20),
         "classifier-mnist": recipe("Classifier", "mnist", 20, classes=10),
         "classifier-fashion": recipe("Classifier", "fashion-mnist", 30, classes=10),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .checks import check as check
+    from .convolutional import ConvVAE as ConvVAE
     from .data import ImageSet as ImageSet
     from .data import TextSet as TextSet
     from .data import load_benchmark as load_benchmark
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "checks": ["check"],
+    "convolutional": ["ConvVAE"],
     "data": ["ImageSet", "TextSet", "load_benchmark", "load_images", "load_texts"],
     "evaluation": [
         "LogLikelihood",

@@ -8,15 +8,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .convolutional import ConvVAE
 from .models import GAN, VAE, Autoencoder, Classifier, ConditionalVAE, DenseClassifier
 from .sequences import Alphabet, SequenceVAE
 
 WEIGHTS = Path(__file__).parent / "weights"
-Pretrained = VAE | Autoencoder | ConditionalVAE | GAN | Classifier | DenseClassifier | SequenceVAE
+Pretrained = (
+    VAE | ConvVAE | Autoencoder | ConditionalVAE | GAN | Classifier | DenseClassifier | SequenceVAE
+)
 KINDS: dict[str, type[Pretrained]] = {
     kind.__name__: kind
     for kind in (
         VAE,
+        ConvVAE,
         Autoencoder,
         ConditionalVAE,
         GAN,

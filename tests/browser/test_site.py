@@ -35,6 +35,7 @@ FORMULAS = [
     "04_why_it_matters",
     "08_how_good_is_it",
     "09_text",
+    "11_sharper",
     "12_compression",
 ]
 LAB = "document.querySelector('[data-figure=latent_lab] > div').latentLab"

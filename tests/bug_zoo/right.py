@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.distributions import ContinuousBernoulli, Independent, MultivariateNormal, Normal
 
-from vae_helpers import answers
+from vae_helpers import ConvVAE, answers
 from vae_helpers import kl_divergence as package_kl
 from vae_helpers import loss_function as package_loss
 from vae_helpers.answers import VAE, kl_divergence, loss_function, reconstruction_loss
@@ -327,6 +327,23 @@ class WithBatchNorm(VAE):
     def encode(self, x):
         h = torch.relu(self.norm(self.fc1(x)))
         return self.fc_mu(h), self.fc_logvar(h)
+
+
+for name in ("encode", "decode", "vae"):
+    right(name)(ConvVAE)
+
+
+@right("decode")
+class Resized(ConvVAE):
+    """Lesson 11's exercise: enlarged by repeating, and then convolved."""
+
+    def __init__(self, latent_dim=20, window=3):
+        super().__init__(latent_dim)
+        self.fc_dec = nn.Sequential(
+            nn.Linear(latent_dim, 8 * 49), nn.ReLU(), nn.Unflatten(1, (8, 7, 7)),
+            nn.Upsample(scale_factor=2), nn.Conv2d(8, 4, window, padding=1), nn.ReLU(),
+            nn.Upsample(scale_factor=2), nn.Conv2d(4, 1, window, padding=1), nn.Sigmoid(), nn.Flatten(),
+        )  # fmt: skip
 
 
 @right("encode")

@@ -6,8 +6,10 @@ import math
 
 import torch
 import torch.nn.functional as F
+from right import Resized
 from torch import nn
 
+from vae_helpers import ConvVAE
 from vae_helpers.answers import (
     VAE,
     kl_divergence,
@@ -846,6 +848,33 @@ class DecodeNearCodesOnly(VAE):
 class DecodeOneImage(VAE):
     def decode(self, z):
         return self.fc_dec(z).reshape(-1, 1, 28, 28)
+
+
+@wrong("decode", "wrong-shape")
+class EvenWindows(Resized):
+    """Windows of 4 that leave 14 pixels at 13 and 26 at 25."""
+
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim, window=4)
+
+
+@wrong("decode", "wrong-shape")
+class HalvedOnceTooOften(ConvVAE):
+    """7 pixels halved are 3, and 3 doubled three times are 24."""
+
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        up = [nn.Linear(latent_dim, 8 * 9), nn.ReLU(), nn.Unflatten(1, (8, 3, 3))]
+        for before, after in ((8, 8), (8, 8), (8, 1)):
+            up += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1)]
+        self.fc_dec = nn.Sequential(*up, nn.Sigmoid(), nn.Flatten())
+
+
+@wrong("decode", "no-sigmoid")
+class ConvolvedLogits(ConvVAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_dec = nn.Sequential(*self.fc_dec[:-2], nn.Flatten())
 
 
 @wrong("decode", "fixed-batch")

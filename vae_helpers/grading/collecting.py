@@ -34,7 +34,7 @@ LITTER = ("__MACOSX", "Thumbs.db", "desktop.ini", "__pycache__", "report.html")
 ALL_LESSONS = (
     *("00_start_here", "01_key_concepts", "02_architecture", "03_loss", "04_why_it_matters"),
     *("05_vae_and_gan", "06_exercise", "07_mini_project", "08_how_good_is_it"),
-    *("09_text", "10_molecules", "12_compression"),
+    *("09_text", "10_molecules", "11_sharper", "12_compression"),
 )
 
 

@@ -1,0 +1,160 @@
+"""Priors that are learned: a mixture of posteriors, and a diffusion model of codes (lesson 11)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from .objectives import Likelihood, as_likelihood
+from .validation import Model, prepare_images
+
+
+def gaussian_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(z; μ, diag σ²), summed over the last dimension, in nats."""
+    squared = (z - mu).square() / logvar.exp()
+    return -0.5 * (squared + logvar + math.log(2 * math.pi)).sum(dim=-1)
+
+
+class MixtureOfPosteriors(nn.Module):
+    """A VAE whose prior is p(z) = 1/K Σ_k q(z|u_k), with K images u_k that are learned too: the VampPrior (Tomczak
+    and Welling 2018, equation 10).
+
+    It has the VAE's `encode`, `decode` and `forward`, `log_prior(z)` and `draw(count)`. The u_k start at training
+    images.
+    """
+
+    def __init__(self, vae: Any, starts: Tensor) -> None:
+        super().__init__()
+        self.vae, self.latent_dim = vae, vae.latent_dim
+        self.logits = nn.Parameter(torch.logit(starts.flatten(1).clamp(0.02, 0.98)))
+
+    def components(self) -> tuple[Tensor, Tensor]:
+        """μ and log σ² of the K posteriors, shape (K, D)."""
+        return cast(tuple[Tensor, Tensor], self.vae.encode(self.logits.sigmoid()))
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) in nats, shape (B,)."""
+        mu, logvar = self.components()
+        each = gaussian_log_density(z[:, None], mu, logvar)
+        return torch.logsumexp(each, dim=1) - math.log(len(mu))
+
+    @torch.no_grad()
+    def draw(self, count: int) -> Tensor:
+        """Codes from the prior, shape (count, D)."""
+        mu, logvar = self.components()
+        chosen = torch.randint(len(mu), (count,))
+        return mu[chosen] + torch.exp(0.5 * logvar[chosen]) * torch.randn(count, mu.shape[1])
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As the VAE's."""
+        return cast(tuple[Tensor, Tensor], self.vae.encode(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """As the VAE's."""
+        return cast(Tensor, self.vae.decode(z))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As the VAE's."""
+        return cast(tuple[Tensor, Tensor, Tensor], self.vae(x))
+
+
+class NegativeELBOWithPrior:
+    """−ELBO of a model with `log_prior`, its KL term estimated from one code an image: log q(z|x) − log p(z)."""
+
+    def __init__(self, beta: float = 1.0, *, likelihood: Likelihood | str = "bernoulli") -> None:
+        self.beta, self.likelihood = beta, as_likelihood(likelihood)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Check the images and give them the shape (N, 784)."""
+        return prepare_images(x)
+
+    def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        """loss, recon and kl of a batch, each summed over its images."""
+        prior: Any = model
+        mu, logvar = model.encode(x)
+        z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+        recon = -self.likelihood.log_prob(model.decode(z), x).sum()
+        kl = (gaussian_log_density(z, mu, logvar) - prior.log_prior(z)).sum()
+        return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
+
+
+class LatentDiffusion(nn.Module):
+    """A diffusion model of codes: a network of dense layers that takes noise away (Ho et al. 2020; Salimans and Ho
+    2022, section 4 and appendix D: the network predicts v = α ε − σ z, with α = cos(π t/2), σ = sin(π t/2)).
+
+    `codes`, shape (N, D), are what it learns to draw; they are centred and scaled inside. With `labels` it learns
+    each class too, and every other code without its label, so that it can be asked for both.
+    """
+
+    def __init__(self, codes: Tensor, *, hidden_dim: int = 256, classes: int = 0) -> None:
+        super().__init__()
+        self.centre: Tensor
+        self.scale: Tensor
+        self.register_buffer("centre", codes.mean(dim=0))
+        self.register_buffer("scale", codes.std(dim=0) + 1e-6)
+        self.latent_dim, self.classes = codes.shape[1], classes
+        self.net = nn.Sequential(
+            nn.Linear(self.latent_dim + 16 + classes, hidden_dim),
+            nn.SiLU(),
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.SiLU(),
+            nn.Linear(hidden_dim, hidden_dim),
+            nn.SiLU(),
+            nn.Linear(hidden_dim, self.latent_dim),
+        )
+
+    def forward(self, z: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """v of noisy codes z, shape (B, D), at the times t in [0, 1], shape (B, 1)."""
+        waves = t * math.pi * 2.0 ** torch.arange(-1, 7)
+        told = torch.zeros(len(z), self.classes) if label is None else label
+        return cast(Tensor, self.net(torch.cat([z, waves.sin(), waves.cos(), told], dim=1)))
+
+    def loss(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """The mean squared error of v on codes z, each at a random time."""
+        t, eps = torch.rand(len(z), 1), torch.randn_like(z)
+        alpha, sigma = noise_levels(t)
+        v: Tensor = self(alpha * z + sigma * eps, t, label)
+        return (v - (alpha * eps - sigma * z)).square().mean()
+
+    def fit(
+        self,
+        codes: Tensor,
+        labels: Tensor | None = None,
+        *,
+        steps: int = 3_000,
+        batch_size: int = 256,
+        lr: float = 2e-3,
+    ) -> None:
+        """Train with Adam on codes, shape (N, D); the rate falls in a cosine to 0."""
+        z = (codes - self.centre) / self.scale
+        adam = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
+        falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+        for _ in range(steps):
+            rows = torch.randint(len(z), (batch_size,))
+            label = None
+            if labels is not None:
+                label = nn.functional.one_hot(labels[rows], self.classes).float()
+                label = label * (torch.rand(batch_size, 1) > 0.5)
+            loss = self.loss(z[rows], label)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            falling.step()
+
+    @torch.no_grad()
+    def draw(self, count: int, steps: int = 20) -> Tensor:
+        """New codes, shape (count, D), from noise, in so many steps of dz/dφ = v, with φ = π t/2 (Salimans and Ho
+        2022, appendix D; a step of DDIM, which is cos(δ) z − sin(δ) v, to first order in its angle δ)."""
+        z, step = torch.randn(count, self.latent_dim), math.pi / 2 / steps
+        for t in torch.linspace(1, 0, steps + 1)[:-1]:
+            v: Tensor = self(z, t.expand(count, 1))
+            z = z - step * v
+        return z * self.scale + self.centre
+
+
+def noise_levels(t: Tensor) -> tuple[Tensor, Tensor]:
+    """α and σ at the times t: how much of the code and how much noise there is, α² + σ² = 1."""
+    return torch.cos(t * math.pi / 2), torch.sin(t * math.pi / 2)
