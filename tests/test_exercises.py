@@ -109,9 +109,9 @@ def lines_of(answer, name):
     text = textwrap.dedent(inspect.getsource(answer))
     text = "\n".join(line for line in text.splitlines() if not line.startswith("@"))
     if name in IN_LESSON and inspect.isclass(answer):
-        return text.replace(
-            f"class {answer.__name__}({answer.__bases__[0].__name__})", "class VAE(VAE)"
-        )
+        base = answer.__bases__[0].__name__
+        kept = base if base in HELPERS else "VAE"  # layers that the lesson's class does not have
+        return text.replace(f"class {answer.__name__}({base})", f"class VAE({kept})")
     if name == "reparameterize":
         method = re.sub(r"^def \w+\(", "def reparameterize(self, ", text)
         return f"class VAE(VAE):\n{textwrap.indent(method, '    ')}"
@@ -119,7 +119,7 @@ def lines_of(answer, name):
 
 
 # The names of a wrong answer's own helpers, and answers that call the right one and spoil it afterwards.
-HELPERS = ("in_order", "SOME_MODEL", "copy", "itertools", "math")
+HELPERS = ("in_order", "SOME_MODEL", "copy", "itertools", "math", "ConvVAE", "Resized")
 PASTED = [
     (n, b, a) for n, b, a in zoo.WRONG if a is not zoo.PositiveLogvar
 ]  # it holds no line of its own

@@ -471,8 +471,9 @@ def test_models_of_any_size_have_the_stated_shapes(latents, hidden, classes, bat
     x, z, y = images(0, batch), torch.zeros(batch, latents), torch.arange(batch) % classes
     kinds = {"latent_dim": latents, "hidden_dim": hidden}
     vae, conditional = vh.VAE(**kinds), vh.ConditionalVAE(**kinds, classes=classes)
-    auto, gan = vh.Autoencoder(**kinds), vh.GAN(**kinds)
-    for outputs in (vae(x), vae(x.reshape(-1, 1, 28, 28)), conditional(x, y)):
+    auto, gan, conv = vh.Autoencoder(**kinds), vh.GAN(**kinds), vh.ConvVAE(**kinds)
+    square = x.reshape(-1, 1, 28, 28)
+    for outputs in (vae(x), vae(square), conditional(x, y), conv(x), conv(square)):
         assert [t.shape for t in outputs] == [(batch, 784), (batch, latents), (batch, latents)]
         assert 0 <= outputs[0].min() <= outputs[0].max() <= 1
     assert auto.encode(x).shape == (batch, latents)
@@ -486,7 +487,7 @@ def test_models_of_any_size_have_the_stated_shapes(latents, hidden, classes, bat
 @given(no_sizes)
 def test_a_size_that_is_none_is_refused_by_every_model(size):
     models = (vh.VAE, vh.Autoencoder, vh.ConditionalVAE, vh.GAN, vh.Classifier, vh.DenseClassifier)
-    for kind in models:
+    for kind in (*models, vh.ConvVAE):
         for name in ("latent_dim", "hidden_dim", "classes"):
             if name in kind.__init__.__annotations__:
                 message = refuses(lambda kind=kind, name=name: kind(**{name: size}))
@@ -654,6 +655,21 @@ def test_the_lab_takes_codes_and_images_and_nothing_else(latents, data):
     assert lab.z == pytest.approx(z)
     for wrong in (1, 33):
         refuses(lambda wrong=wrong: vh.LatentLab(small(latent_dim=wrong)))
+
+
+@few
+@given(st.integers(2, 8))
+def test_the_x_ray_computes_with_the_models_own_weights(latents):
+    model, digits = small(latent_dim=latents), vh.load_images("mnist")
+    xray = vh.XRay(model, digits)
+    ((_, inputs, outputs, start),) = xray.spec["network"]["logvar"]
+    weights = torch.frombuffer(bytearray(xray.blob), dtype=torch.float16)
+    assert (inputs, outputs) == (8, latents)
+    matrix = weights[start : start + inputs * outputs].reshape(outputs, inputs)
+    assert torch.equal(matrix, model.fc_logvar.weight.half())
+    for wrong in (1, 33):
+        refuses(lambda wrong=wrong: vh.XRay(small(latent_dim=wrong), digits), ValueError)
+    refuses(lambda: vh.XRay(small(vh.Autoencoder), digits), TypeError)
 
 
 # --- predictions, reports, checks ---------------------------------------------------------------
