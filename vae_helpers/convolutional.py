@@ -105,7 +105,7 @@ class ConvAutoencoder(Autoencoder):
 
 class ConvGAN(GAN):
     """A `GAN` whose generator is the decoder of a `ConvVAE` with normalised batches, and whose discriminator its
-    encoder with leaky ReLUs and dropout (Radford et al. 2016). With the default sizes it has 649,318 weights.
+    encoder with leaky ReLUs and dropout (Radford et al. 2016). With the default sizes it has 653,898 weights.
 
     Raises:
         TypeError, ValueError: a size is not a whole number of at least 1.

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from .objectives import Likelihood, as_likelihood
+from .objectives import bernoulli_log_likelihood
 from .validation import Model, prepare_images
 
 
@@ -62,10 +62,11 @@ class MixtureOfPosteriors(nn.Module):
 
 
 class NegativeELBOWithPrior:
-    """−ELBO of a model with `log_prior`, its KL term estimated from one code an image: log q(z|x) − log p(z)."""
+    """−ELBO of a model with `log_prior` and Bernoulli pixels, its KL term estimated from one code an image:
+    log q(z|x) − log p(z)."""
 
-    def __init__(self, beta: float = 1.0, *, likelihood: Likelihood | str = "bernoulli") -> None:
-        self.beta, self.likelihood = beta, as_likelihood(likelihood)
+    def __init__(self, beta: float = 1.0) -> None:
+        self.beta = beta
 
     def prepare(self, x: Tensor) -> Tensor:
         """Check the images and give them the shape (N, 784)."""
@@ -76,7 +77,7 @@ class NegativeELBOWithPrior:
         prior: Any = model
         mu, logvar = model.encode(x)
         z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
-        recon = -self.likelihood.log_prob(model.decode(z), x).sum()
+        recon = -bernoulli_log_likelihood(model.decode(z), x).sum()
         kl = (gaussian_log_density(z, mu, logvar) - prior.log_prior(z)).sum()
         return {"loss": recon + self.beta * kl, "recon": recon, "kl": kl}
 
@@ -85,19 +86,18 @@ class LatentDiffusion(nn.Module):
     """A diffusion model of codes: a network of dense layers that takes noise away (Ho et al. 2020; Salimans and Ho
     2022, section 4 and appendix D: the network predicts v = α ε − σ z, with α = cos(π t/2), σ = sin(π t/2)).
 
-    `codes`, shape (N, D), are what it learns to draw; they are centred and scaled inside. With `labels` it learns
-    each class too, and every other code without its label, so that it can be asked for both.
+    `codes`, shape (N, D), are what it learns to draw; they are centred and scaled inside.
     """
 
-    def __init__(self, codes: Tensor, *, hidden_dim: int = 256, classes: int = 0) -> None:
+    def __init__(self, codes: Tensor, *, hidden_dim: int = 256) -> None:
         super().__init__()
         self.centre: Tensor
         self.scale: Tensor
         self.register_buffer("centre", codes.mean(dim=0))
         self.register_buffer("scale", codes.std(dim=0) + 1e-6)
-        self.latent_dim, self.classes = codes.shape[1], classes
+        self.latent_dim = codes.shape[1]
         self.net = nn.Sequential(
-            nn.Linear(self.latent_dim + 16 + classes, hidden_dim),
+            nn.Linear(self.latent_dim + 16, hidden_dim),
             nn.SiLU(),
             nn.Linear(hidden_dim, hidden_dim),
             nn.SiLU(),
@@ -106,39 +106,25 @@ class LatentDiffusion(nn.Module):
             nn.Linear(hidden_dim, self.latent_dim),
         )
 
-    def forward(self, z: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor, t: Tensor) -> Tensor:
         """v of noisy codes z, shape (B, D), at the times t in [0, 1], shape (B, 1)."""
         waves = t * math.pi * 2.0 ** torch.arange(-1, 7)
-        told = torch.zeros(len(z), self.classes) if label is None else label
-        return cast(Tensor, self.net(torch.cat([z, waves.sin(), waves.cos(), told], dim=1)))
+        return cast(Tensor, self.net(torch.cat([z, waves.sin(), waves.cos()], dim=1)))
 
-    def loss(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+    def loss(self, z: Tensor) -> Tensor:
         """The mean squared error of v on codes z, each at a random time."""
         t, eps = torch.rand(len(z), 1), torch.randn_like(z)
         alpha, sigma = noise_levels(t)
-        v: Tensor = self(alpha * z + sigma * eps, t, label)
+        v: Tensor = self(alpha * z + sigma * eps, t)
         return (v - (alpha * eps - sigma * z)).square().mean()
 
-    def fit(
-        self,
-        codes: Tensor,
-        labels: Tensor | None = None,
-        *,
-        steps: int = 3_000,
-        batch_size: int = 256,
-        lr: float = 2e-3,
-    ) -> None:
-        """Train with Adam on codes, shape (N, D); the rate falls in a cosine to 0."""
+    def fit(self, codes: Tensor, *, steps: int = 3_000) -> None:
+        """Train with Adam on codes, shape (N, D), 256 at a time; the rate falls in a cosine from 0.002 to 0."""
         z = (codes - self.centre) / self.scale
-        adam = torch.optim.Adam(self.parameters(), lr=lr, fused=True)
+        adam = torch.optim.Adam(self.parameters(), lr=2e-3, fused=True)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
         for _ in range(steps):
-            rows = torch.randint(len(z), (batch_size,))
-            label = None
-            if labels is not None:
-                label = nn.functional.one_hot(labels[rows], self.classes).float()
-                label = label * (torch.rand(batch_size, 1) > 0.5)
-            loss = self.loss(z[rows], label)
+            loss = self.loss(z[torch.randint(len(z), (256,))])
             adam.zero_grad()
             loss.backward()
             adam.step()
