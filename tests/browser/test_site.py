@@ -487,6 +487,16 @@ def test_the_first_page_moves_until_it_is_touched(visit):
     assert (shown(page) == still).all()
 
 
+@pytest.mark.parametrize("name", ["index", "00_start_here"])
+def test_a_figure_whose_weights_do_not_come_says_so(visit, address, name):
+    page = visit("02_architecture").context.browser.new_page()  # of its own, as it has errors
+    page.route("**/models/*.bin", lambda route: route.fulfill(status=404, body="not found"))
+    page.goto(f"{address}/{name}.html")
+    page.locator("[data-figure]").first.get_by_text("did not load").wait_for()
+    assert page.locator("[data-figure]").first.locator("canvas, img.code").count() == 0
+    page.close()
+
+
 def test_on_paper_the_answers_are_unfolded(visit):
     page = visit("02_architecture")
     folded = "document.querySelectorAll('details:not([open])').length"

@@ -3,15 +3,14 @@
 
 const files = new Map();
 
+async function asked(name) {
+  const answer = await fetch(new URL(name, import.meta.url));
+  if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
+  return answer;
+}
+
 function file(name) {
-  if (!files.has(name))
-    files.set(
-      name,
-      fetch(new URL(name, import.meta.url)).then((answer) => {
-        if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
-        return answer.arrayBuffer();
-      }),
-    );
+  if (!files.has(name)) files.set(name, asked(name).then((answer) => answer.arrayBuffer()));
   return files.get(name);
 }
 
@@ -30,11 +29,12 @@ async function joined(names) {
 /** Files as one DataView, read one after the other: `ready` once there is `enough` of it, `rest` once it is whole. */
 function begun(names, { size, enough }) {
   const whole = new Uint8Array(size);
-  let [at, begin] = [0];
+  let at = 0;
+  let begin;
   const first = new Promise((resolve) => (begin = resolve));
   const rest = (async () => {
     for (const name of names) {
-      const reader = (await fetch(new URL(name, import.meta.url))).body.getReader();
+      const reader = (await asked(name)).body.getReader();
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
         whole.set(part.value, at);
         at += part.value.length;
@@ -65,7 +65,7 @@ async function start(place) {
   const el = document.createElement("div");
   module.default.render({ model, el });
   place.replaceChildren(el);
-  coming?.rest.then(() => el.latentLab.complete());
+  coming?.rest.then(() => el.latentLab.complete(), () => failed(place));
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   if ("plays" in place.dataset && !still) el.latentLab.play(); // it moves until the first touch
 }
