@@ -13,7 +13,7 @@ FLAT = CHANNELS[1] * 7 * 7
 
 
 def _down(hidden_dim: int, activation: type[nn.Module]) -> list[nn.Module]:
-    """Images, shape (B, 784), to `hidden_dim` numbers: 28 × 28 to 14 × 14 to 7 × 7."""
+    """Layers from images, shape (B, 784), to (B, hidden_dim): 28 × 28 pixels, then 14 × 14, then 7 × 7."""
     first, second = CHANNELS
     return [
         nn.Unflatten(1, (1, 28, 28)),
@@ -28,7 +28,7 @@ def _down(hidden_dim: int, activation: type[nn.Module]) -> list[nn.Module]:
 
 
 def _up(latent_dim: int, hidden_dim: int) -> list[nn.Module]:
-    """The way back: codes, shape (B, D), to probabilities, shape (B, 784)."""
+    """The layers of the way back: codes, shape (B, latent_dim), to probabilities, shape (B, 784)."""
     first, second = CHANNELS
     return [
         nn.Linear(latent_dim, hidden_dim),
@@ -45,10 +45,11 @@ def _up(latent_dim: int, hidden_dim: int) -> list[nn.Module]:
 
 
 def _start_evenly(*parts: nn.Sequential) -> None:
-    """Draw the weights so that a signal keeps its size from layer to layer (He et al. 2015, equation 10).
+    """Draw the weights of dense layers and convolutions so that a signal keeps its size from layer to layer (He et al.
+    2015, equation 10).
 
-    With PyTorch's own start it shrinks by √6 at each layer and ReLU, and so deep a network learns the average image
-    first, and for long nothing else.
+    With PyTorch's own start it becomes √6 times smaller at each layer with its ReLU, and a network as deep as these
+    learns the average image first and, for a long time, nothing else. Transposed convolutions keep PyTorch's start.
     """
     for part in parts:
         for layer in part:
@@ -59,8 +60,8 @@ def _start_evenly(*parts: nn.Sequential) -> None:
 class ConvVAE(VAE):
     """A `VAE` whose encoder begins with two convolutions of stride 2, and whose decoder ends with two transposed ones.
 
-    With the default sizes it has 658,169 weights, `VAE()` 652,824. Images are float32 in [0, 1], shape (B, 784) or
-    (B, 1, 28, 28).
+    With the default sizes it has 658,169 weights; `VAE()` has 652,824. Images are float32 in [0, 1], shape (B, 784) or
+    (B, 1, 28, 28), and `decode` gives probabilities, shape (B, 784).
 
     Raises:
         TypeError, ValueError: a size is not a whole number of at least 1.
@@ -85,6 +86,8 @@ class ConvVAE(VAE):
 class ConvAutoencoder(Autoencoder):
     """The network of a `ConvVAE` without the distribution: each image has one code.
 
+    Images are float32 in [0, 1], shape (B, 784) or (B, 1, 28, 28). With the default sizes it has 654,149 weights.
+
     Raises:
         TypeError, ValueError: a size is not a whole number of at least 1.
     """
@@ -105,7 +108,8 @@ class ConvAutoencoder(Autoencoder):
 
 class ConvGAN(GAN):
     """A `GAN` whose generator is the decoder of a `ConvVAE` with normalised batches, and whose discriminator its
-    encoder with leaky ReLUs and dropout (Radford et al. 2016). With the default sizes it has 653,898 weights.
+    encoder with leaky ReLUs (Radford et al. 2016) and, as in `GAN`, dropout. With the default sizes it has 653,898
+    weights. Codes and images have the shapes that `GAN` describes.
 
     Raises:
         TypeError, ValueError: a size is not a whole number of at least 1.
@@ -128,5 +132,5 @@ class ConvGAN(GAN):
 
 
 def count_weights(model: nn.Module) -> int:
-    """How many numbers a model has to learn."""
+    """How many numbers a model has to learn, biases included."""
     return sum(p.numel() for p in model.parameters())

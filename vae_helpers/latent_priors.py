@@ -13,7 +13,11 @@ from .validation import Model, prepare_images
 
 
 def gaussian_log_density(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """log N(z; μ, diag σ²), summed over the last dimension, in nats."""
+    """log N(z; μ, diag σ²) in nats, summed over the last dimension, the D latents.
+
+    The shapes need only match by broadcasting: z[:, None], shape (B, 1, D), with `mu` and `logvar`, both (K, D),
+    gives (B, K).
+    """
     squared = (z - mu).square() / logvar.exp()
     return -0.5 * (squared + logvar + math.log(2 * math.pi)).sum(dim=-1)
 
@@ -22,8 +26,9 @@ class MixtureOfPosteriors(nn.Module):
     """A VAE whose prior is p(z) = 1/K Σ_k q(z|u_k), with K images u_k that are learned too: the VampPrior (Tomczak
     and Welling 2018, equation 10).
 
-    It has the VAE's `encode`, `decode` and `forward`, `log_prior(z)` and `draw(count)`. The u_k start at training
-    images.
+    It has the VAE's `encode`, `decode` and `forward`, and besides them `log_prior(z)` and `draw(count)`. The u_k
+    begin at `starts`, K training images, shape (K, 784) or (K, 1, 28, 28). Each is learned as the logits of its
+    pixels, so it stays in [0, 1].
     """
 
     def __init__(self, vae: Any, starts: Tensor) -> None:
@@ -32,18 +37,18 @@ class MixtureOfPosteriors(nn.Module):
         self.logits = nn.Parameter(torch.logit(starts.flatten(1).clamp(0.02, 0.98)))
 
     def components(self) -> tuple[Tensor, Tensor]:
-        """μ and log σ² of the K posteriors, shape (K, D)."""
+        """μ and log σ² of the K posteriors q(z|u_k), both of shape (K, D)."""
         return cast(tuple[Tensor, Tensor], self.vae.encode(self.logits.sigmoid()))
 
     def log_prior(self, z: Tensor) -> Tensor:
-        """log p(z) in nats, shape (B,)."""
+        """log p(z) of codes z, shape (B, D), in nats, shape (B,)."""
         mu, logvar = self.components()
         each = gaussian_log_density(z[:, None], mu, logvar)
         return torch.logsumexp(each, dim=1) - math.log(len(mu))
 
     @torch.no_grad()
     def draw(self, count: int) -> Tensor:
-        """Codes from the prior, shape (count, D)."""
+        """New codes from the prior, shape (count, D)."""
         mu, logvar = self.components()
         chosen = torch.randint(len(mu), (count,))
         return mu[chosen] + torch.exp(0.5 * logvar[chosen]) * torch.randn(count, mu.shape[1])
@@ -62,8 +67,10 @@ class MixtureOfPosteriors(nn.Module):
 
 
 class NegativeELBOWithPrior:
-    """−ELBO of a model with `log_prior` and Bernoulli pixels, its KL term estimated from one code an image:
-    log q(z|x) − log p(z)."""
+    """The negative ELBO of a model with `log_prior` and Bernoulli pixels, its KL term weighted by `beta`.
+
+    A mixture's KL term has no closed form, so it is estimated: log q(z|x) − log p(z), at one drawn z for each image.
+    """
 
     def __init__(self, beta: float = 1.0) -> None:
         self.beta = beta
@@ -73,7 +80,7 @@ class NegativeELBOWithPrior:
         return prepare_images(x)
 
     def __call__(self, model: Model, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """loss, recon and kl of a batch, each summed over its images."""
+        """loss = recon + beta · kl, recon and kl of a batch x, shape (B, 784), each summed over its images, in nats."""
         prior: Any = model
         mu, logvar = model.encode(x)
         z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
@@ -83,10 +90,13 @@ class NegativeELBOWithPrior:
 
 
 class LatentDiffusion(nn.Module):
-    """A diffusion model of codes: a network of dense layers that takes noise away (Ho et al. 2020; Salimans and Ho
-    2022, section 4 and appendix D: the network predicts v = α ε − σ z, with α = cos(π t/2), σ = sin(π t/2)).
+    """A diffusion model of codes: a network of dense layers that learns to take noise away (Ho et al. 2020).
 
-    `codes`, shape (N, D), are what it learns to draw; they are centred and scaled inside.
+    A noisy code is z_t = α z + σ ε, with ε ~ N(0, I), α = cos(π t/2), σ = sin(π t/2) and t from 0, the code, to 1, the
+    noise. The network predicts v = α ε − σ z (Salimans and Ho 2022, section 4 and appendix D).
+
+    `codes`, shape (N, D), are what it will learn to draw. Only their mean and standard deviation are taken from them
+    here: inside, every latent has mean 0 and spread 1. `fit` trains.
     """
 
     def __init__(self, codes: Tensor, *, hidden_dim: int = 256) -> None:
@@ -107,12 +117,12 @@ class LatentDiffusion(nn.Module):
         )
 
     def forward(self, z: Tensor, t: Tensor) -> Tensor:
-        """v of noisy codes z, shape (B, D), at the times t in [0, 1], shape (B, 1)."""
+        """The predicted v, shape (B, D), of noisy codes z, shape (B, D), at the times t in [0, 1], shape (B, 1)."""
         waves = t * math.pi * 2.0 ** torch.arange(-1, 7)
         return cast(Tensor, self.net(torch.cat([z, waves.sin(), waves.cos()], dim=1)))
 
     def loss(self, z: Tensor) -> Tensor:
-        """The mean squared error of v on codes z, each at a random time."""
+        """The mean squared error of v, a scalar, on centred and scaled codes z, shape (B, D), each at a random time."""
         t, eps = torch.rand(len(z), 1), torch.randn_like(z)
         alpha, sigma = noise_levels(t)
         v: Tensor = self(alpha * z + sigma * eps, t)
@@ -132,8 +142,11 @@ class LatentDiffusion(nn.Module):
 
     @torch.no_grad()
     def draw(self, count: int, steps: int = 20) -> Tensor:
-        """New codes, shape (count, D), from noise, in so many steps of dz/dφ = v, with φ = π t/2 (Salimans and Ho
-        2022, appendix D; a step of DDIM, which is cos(δ) z − sin(δ) v, to first order in its angle δ)."""
+        """New codes, shape (count, D), from noise, in `steps` equal steps from t = 1 to t = 0.
+
+        Each follows dz/dφ = v, with φ = π t/2. That is DDIM's step, cos(δ) z − sin(δ) v, to first order in its angle δ
+        (Salimans and Ho 2022, appendix D).
+        """
         z, step = torch.randn(count, self.latent_dim), math.pi / 2 / steps
         for t in torch.linspace(1, 0, steps + 1)[:-1]:
             v: Tensor = self(z, t.expand(count, 1))
@@ -142,5 +155,5 @@ class LatentDiffusion(nn.Module):
 
 
 def noise_levels(t: Tensor) -> tuple[Tensor, Tensor]:
-    """α and σ at the times t: how much of the code and how much noise there is, α² + σ² = 1."""
+    """α and σ at the times t in [0, 1], of any shape: how much of the code and how much noise there is; α² + σ² = 1."""
     return torch.cos(t * math.pi / 2), torch.sin(t * math.pi / 2)
