@@ -1168,10 +1168,11 @@ def walk_straight(points, steps):
 
 
 @wrong("walk", "wrong-shape")
-def walk_steps_for_each_leg(points, steps):
-    share = torch.linspace(0, 1, steps, dtype=points.dtype)[:, None]
+def walk_whole_steps_for_each_leg(points, steps):
+    each = (steps - 1) // (len(points) - 1)
+    share = torch.linspace(0, 1, each + 1, dtype=points.dtype)[1:, None]
     legs = itertools.pairwise(points)
-    return torch.cat([(1 - share) * a + share * b for a, b in legs])
+    return torch.cat([points[:1], *((1 - share) * a + share * b for a, b in legs)])
 
 
 # --- what learners wrote ---------------------------------------------------------------------------

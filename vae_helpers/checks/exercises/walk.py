@@ -13,7 +13,7 @@ from ..exercise import Exercise, Given
 from ..verdicts import Mistake, Stop, close, need, need_finite, need_inputs_kept, shape, wrong
 
 CALL = "walk(points, steps)"
-STEPS = (7, 10)
+STEPS = (7, 12)  # the second one doesn't divide evenly among three legs
 
 
 def inputs(g: torch.Generator) -> Inputs:
@@ -46,8 +46,8 @@ def judge(record: Record, given: Given) -> str:
     if max(ends) > 1e-3:
         raise wrong("walk-misses-the-end", f"The ends are off by {ends[0]:.2g} and {ends[1]:.2g}.")
     raise Stop(
-        "Both ends are right, but some steps in between aren't where they should be: equal steps from point 0 to "
-        "1, and so on."
+        "Both ends are right, but some steps in between aren't where they should be. Each leg takes equally long, "
+        "whatever its length."
     )
 
 
@@ -68,8 +68,8 @@ MISTAKES = {
     ),
 }
 HINTS = (
-    "Number the points 0, 1, 2, … and let a position run from 0 to the last number in equal steps.",
-    "At the position 1.25 you are a quarter of the way from point 1 to point 2.",
+    "torch.linspace gives all the positions at once, with both ends among them.",
+    "Between which two points does the position 1.25 lie, and what share of each does its code take?",
     "Split each position into its whole part and the rest, and mix the two neighbouring points. At the very "
     "end there is no next point: clamp the whole part.",
 )
