@@ -177,7 +177,7 @@ def bills(_: Any) -> Figure:
     points = list(enumerate(totals))
     files: list[Any] = [["curve", points, GREY], *(["dot", *point, GREY] for point in points)]
     files.append(["curve", [[-0.4, packed], [6.4, packed]], "#111", {"stroke-dasharray": "2 4"}])
-    files.append(["text", "··· bz2", -0.2, packed + 700])
+    files.append(["text", "··· bz2", 4.6, packed - 2_200])
     names = {"xTicks": [[0, "code, net"], [1, "pixels"]], "yTicks": [0, 100, 200]}
     sizes = {"yTicks": [[k * 1000, f"{k}k"] for k in (30, 40, 50, 60)], "xName": "β in training"}
     return _figure(
