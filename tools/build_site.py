@@ -21,6 +21,7 @@ from typing import Any
 
 import nbformat
 from add_badges import BADGE, TAG
+from PIL import Image
 from site_figures import VIEW, Lesson, Store, lab, place
 from sphinx.application import Sphinx
 
@@ -28,6 +29,7 @@ from vae_helpers.interactive.pages import FOLDER
 
 ROOT = Path(__file__).parents[1]
 SITE = Path(__file__).with_name("site")
+ALONE = ("latent_lab.html", "xray.html")  # pages that are one file
 SETTINGS: dict[str, Any] = {
     "project": "Variational Autoencoders",
     "html_title": "Variational Autoencoders: a course you can run",
@@ -85,7 +87,7 @@ class Links:
             name = posixpath.basename(path)
             if path in self.pages:
                 return f"[{label}]({name}{anchor and '#'}{anchor})"
-            if name == "latent_lab.html":
+            if name in ALONE:
                 return f'<a href="{name}">{label}</a>'
             if path == "README.md":
                 return f"[{label}](index.md)"
@@ -184,7 +186,8 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
     }.items():
         text = (ROOT / source).read_text("utf-8")
         (folder / f"{name}.md").write_text(links.mapped(text, posixpath.dirname(source)), "utf-8")
-    shutil.copy(ROOT / "notebooks" / "latent_lab.html", extra)
+    for name in ALONE:
+        shutil.copy(ROOT / "notebooks" / name, extra)
     for path in (
         *SITE.glob("*.svg"),
         *SITE.glob("*.css"),
@@ -207,7 +210,8 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
 
 
 def named(page: str) -> str:
-    """A page with a heading of the first level, levels for the others, and names for its asides."""
+    """A page with a heading of the first level, levels for the others, names for its asides, and pictures as WebP."""
+    page = re.sub(r"(_images/\w+)\.png", r"\1.webp", page)
     page = page.replace('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">')
     for part, name in (("sidebar", "The course"), ("toc", "This page")):
         page = page.replace(
@@ -216,17 +220,32 @@ def named(page: str) -> str:
     return page.replace('role="heading">', 'role="heading" aria-level="2">')
 
 
+def concerning(style: str, page: str) -> str:
+    """The rules of a style sheet that name only what is in the page, with the variables that are used."""
+    held = set(re.findall(r"[\w-]+", page))
+
+    def rule(found: re.Match[str]) -> str:
+        names = (re.findall(r"[.#]([\w-]+)", selector) for selector in found[1].split(","))
+        return found[0] if any(held.issuperset(name) for name in names) else ""
+
+    style = re.sub(r"([^{}]+)\{[^{}]*\}", rule, re.sub(r"/\*.*?\*/", "", style))
+    used = set(re.findall(r"var\((--[\w-]+)", style + page))
+    variable = r"(--[\w-]+):(?:url\([^)]*\)|[^;{}])*;?"
+    return re.sub(variable, lambda found: found[0] if found[1] in used else "", style)
+
+
 def quick(page: str, folder: Path) -> str:
     """The first page, which waits for no other file before it is painted.
 
-    The style of the theme and of the site stands in it, what code looks like comes last, and what the lab computes
-    with is asked for at once.
+    What the styles of the theme and of the site say of it stands in it; the sheets come last, and what the lab
+    computes with is asked for at once.
     """
     sheets = re.findall(r'<link rel="stylesheet".*?href="([^"?]+).*?/>\n', page)
-    inside = [sheet for sheet in sheets if sheet.endswith(("furo.css", "site.css"))]
-    assert len(inside) == 2, sheets
     page = re.sub(r'\s*<link rel="stylesheet".*?/>(?=\n)', "", page)
-    styles = "".join((folder / sheet).read_text("utf-8").split("/*#")[0] for sheet in inside)
+    theme, ours = (
+        (folder / "_static" / name).read_text("utf-8").split("/*#")[0]
+        for name in ("styles/furo.css", "site.css")
+    )
     (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page)
     files = [names[0] for names in json.loads(data)["bytes"].values()]
     wanted = [
@@ -236,12 +255,12 @@ def quick(page: str, folder: Path) -> str:
         ),
         *(f'<link rel="preload" as="fetch" crossorigin href="_static/{file}">' for file in files),
     ]
-    page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
     wanted += [  # a style sheet that is for paper until it has come holds nothing up
         f"""<link rel="stylesheet" href="{sheet}" media="print" onload="this.media='all'">"""
         for sheet in sheets
-        if sheet not in inside
     ]
+    styles = concerning(theme, page + ours) + ours
+    page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
     page = page.replace('<script type="module"', '<script type="module" async', 1)
     return page.replace("</body>", f"{''.join(wanted)}</body>")
 
@@ -261,6 +280,9 @@ def build(out: Path, repository: str | None = None, branch: str = "main") -> Non
         app = Sphinx(source, source, out, trees, "html", status=None, warningiserror=True)
         app.build(force_all=True)
     (out / "_sources").rmdir()  # Sphinx leaves it, empty
+    for picture in out.glob("_images/*.png"):  # the same pixels in half the bytes
+        Image.open(picture).save(picture.with_suffix(".webp"), lossless=True, method=2, quality=50)
+        picture.unlink()
     for page in out.glob("*.html"):
         page.write_text(named(page.read_text("utf-8")), "utf-8")
     first = out / "index.html"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from site_states import Figure, bills, bounds, patches, used_latents
 from torch import nn
 
 from vae_helpers import (
@@ -106,9 +107,6 @@ def _without_norms(layers: nn.Sequential) -> nn.Sequential:
         else:
             kept.append(layer)
     return nn.Sequential(*kept)
-
-
-Figure = tuple[str, str, dict[str, Any], dict[str, list[str]]]  # its text, module, state, files
 
 
 def latent_sliders(store: Store, name: str, latents: int | None = None, **more: Any) -> Figure:
@@ -243,6 +241,7 @@ FIGURES: dict[str, dict[str, Callable[[Store], Figure]]] = {
     "03_loss": {
         "beta_slider(models, digits.test_x)": betas,
         "two_gaussian_sliders()": two_gaussians,
+        "FigureSliders(draw_pass, figsize=(11, 3.2), digit=list(range(10)), width=(0.1, 8.0, 1.0, 0.1))": patches,
         "XRay(vae, digits)": xray,
     },
     "04_why_it_matters": {
@@ -257,6 +256,14 @@ FIGURES: dict[str, dict[str, Callable[[Store], Figure]]] = {
         "LatentSliders(shipped_gan, latents=6, seed=1)": lambda store: latent_sliders(
             store, "gan-mnist-20", 6, seed=1
         ),
+    },
+    "08_how_good_is_it": {
+        "FigureSliders(draw_bounds, figsize=(10, 3.6), labels={'shift': 'shift', 'scale': 'scale'}, "
+        "shift=(0.0, 3.0, 1.0, 0.25), scale=(0.25, 3.0, 1.0, 0.25))": bounds,
+        "FigureSliders(draw_used, figsize=(10, 3.6), labels={'sigma': 'σ'}, sigma=(0.3, 2.5, 1.0, 0.1))": used_latents,
+    },
+    "12_compression": {
+        "FigureSliders(draw_bill, figsize=(9, 3.8), labels={'beta': 'β'}, beta=betas)": bills,
     },
 }
 

@@ -1,8 +1,10 @@
 """The course as a site: built once, served on loopback, opened in a browser that lets it ask nobody else."""
 
+import base64
 import functools
 import http.server
 import importlib
+import io
 import itertools
 import math
 import re
@@ -16,6 +18,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 import nbformat
 import pytest
 import torch
+from lessons import NOTEBOOKS as FOLDER
+from lessons import code_cells, definitions, source
+from matplotlib.figure import Figure
+from PIL import Image, ImageChops
 
 from vae_helpers import load_pretrained
 from vae_helpers.interactive import predictions
@@ -43,10 +49,13 @@ ALIVE = {  # beside predictions and labs
     "00_start_here": ["latent_sliders", "latent_sliders"],
     "01_key_concepts": ["patch"],
     "02_architecture": ["gaussian_sliders", "xray"],
-    "03_loss": ["beta_slider", "two_gaussian_sliders", "xray"],
+    "03_loss": ["beta_slider", "two_gaussian_sliders", "states", "xray"],
     "04_why_it_matters": ["latent_sliders"],
     "05_vae_and_gan": ["latent_sliders"],
+    "08_how_good_is_it": ["states", "states"],
+    "12_compression": ["states"],
 }
+ALONE = ["latent_lab", "xray"]  # pages that are one file
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -120,7 +129,7 @@ def visit(open_page, address):
 
 
 def test_every_page_is_there_and_the_whole_is_small(site):
-    assert {path.stem for path in site.glob("*.html")} == {*PAGES, "latent_lab"}
+    assert {path.stem for path in site.glob("*.html")} == {*PAGES, *ALONE}
     assert sum(path.stat().st_size for path in site.rglob("*.*")) < 25e6
 
 
@@ -159,6 +168,23 @@ def test_answers_are_folded_where_the_notebook_folds_them(site, name):
     assert (site / "notebooks" / f"{name}.ipynb").read_bytes() == NOTEBOOKS[name].read_bytes()
 
 
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_each_picture_is_the_notebooks_own(site, name):
+    outputs = [
+        output.get("data", {})
+        for cell in nbformat.read(NOTEBOOKS[name], as_version=4).cells
+        for output in cell.get("outputs", [])
+    ]
+    theirs = [
+        io.BytesIO(base64.b64decode(data["image/png"])) for data in outputs if "image/png" in data
+    ]
+    targets = Reader((site / f"{name}.html").read_text("utf-8")).targets
+    ours = [site / target for target in targets if target.startswith("_images/")]
+    for one, other in zip(ours, theirs, strict=True):
+        pictures = (Image.open(file).convert("RGBA") for file in (one, other))
+        assert ImageChops.difference(*pictures).getbbox(alpha_only=False) is None
+
+
 def test_other_hosts_are_named_only_with_a_repository(sphinx, tmp_path):
     build_site = importlib.import_module("build_site")
     path = NOTEBOOKS["00_start_here"]
@@ -191,6 +217,18 @@ def test_the_build_stops_at_a_widget_that_is_not_the_committed_one(tmp_path):
     with pytest.raises(ValueError, match=r"gaussian_sliders\(\) makes .* the notebook has 'other'"):
         lesson.instead(cell("gaussian_sliders()"), "other")
     assert "in JupyterLab alone" in lesson.instead(cell("FigureSliders(draw, a=(0, 1, 0))"), "")
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_page_that_is_one_file_is_on_the_site_too(site, visit, name):
+    assert (site / f"{name}.html").read_bytes() == (
+        ROOT / "notebooks" / f"{name}.html"
+    ).read_bytes()
+    assert f"{name}.html" in Reader((site / "index.html").read_text("utf-8")).targets
+    page = visit(name)
+    before = pixels(page.locator("canvas.picture[role=img]"))
+    page.get_by_role("button", name="a test image").click()
+    assert (pixels(page.locator("canvas.picture[role=img]")) - before).abs().max() > 0.05
 
 
 # --- in the browser -----------------------------------------------------------------------------
@@ -381,6 +419,104 @@ def test_both_figures_of_lesson_03(visit, digits):
         assert f"β = {beta}: reconstruction {recon / len(x):.1f} nats" in figure.inner_text()
 
 
+def bars(plot, most):
+    """The heights of a plot's bars, where the axis ends at `most`."""
+    top, bottom = re.search(r",(.*)V(.*)H", plot.locator("path").first.get_attribute("d")).groups()
+    heights = plot.locator("g rect").evaluate_all(
+        "(all) => all.map((bar) => +bar.getAttribute('height'))"
+    )
+    return [most * height / (float(bottom) - float(top)) for height in heights]
+
+
+@torch.no_grad()
+def test_the_widened_patch_of_lesson_03(visit, digits):
+    page, model = visit("03_loss"), load_pretrained("vae-mnist-2")
+    awaken(page)
+    figure = page.locator("[data-figure=states]")
+    eps = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+    sliders = figure.get_by_role("slider").all()
+    for _ in together(*sliders):
+        digit, width = (float(slider.get_attribute("aria-valuetext")) for slider in sliders)
+        x = digits.test_x[digits.test_y == int(digit)][:1].flatten(1)
+        mu, logvar = model.encode(x)
+        sigma = width * torch.exp(0.5 * logvar)
+        z = mu + sigma * eps
+        expected = torch.cat([x, model.decode(z[:12])])
+        assert (tiles(figure.locator("canvas"), 7)[:13] - expected).abs().max() < 1 / 255
+        recon = (
+            torch.nn.functional.binary_cross_entropy(
+                model.decode(z), x.expand(400, -1), reduction="sum"
+            )
+            .div(400)
+            .item()
+        )
+        prior = torch.distributions.Normal(0, 1)
+        kl = (
+            torch.distributions.kl_divergence(torch.distributions.Normal(mu, sigma), prior)
+            .sum()
+            .item()
+        )
+        drawn = bars(figure.locator("svg").nth(1), 320)
+        assert drawn == pytest.approx([min(recon, 320), kl], abs=0.01)
+        assert f"together {recon + kl:.1f} nats" in figure.inner_text()
+
+
+@torch.no_grad()
+def test_both_figures_of_lesson_08_are_as_the_lesson_draws_them(visit):
+    page = visit("08_how_good_is_it")
+    awaken(page)
+    lesson = definitions("08_how_good_is_it")
+    cells = [source(cell) for cell in code_cells(FOLDER / "08_how_good_is_it.ipynb")]
+    digits = lesson["load_images"]("mnist")
+    lesson["x"], lesson["train_x"] = digits.test_x.flatten(1), digits.train_x.flatten(1)
+    torch.manual_seed(0)
+    for beginning in ("noise = 0.5", "centred = "):
+        (cell,) = (cell for cell in cells if cell.startswith(beginning))
+        exec(cell, lesson)
+
+    def gaps(shift, scale):
+        theirs = Figure()
+        lesson["draw_bounds"](theirs, shift, scale)
+        return [bar.get_width() for bar in theirs.axes[1].patches]
+
+    def used(sigma):
+        return lesson["kl_of_linear_vae"](sigma).tolist()
+
+    for place, (expected, most) in enumerate([(gaps, 16), (used, 2.2)]):
+        figure = page.locator("[data-figure=states]").nth(place)
+        sliders = figure.get_by_role("slider").all()
+        for _ in together(*sliders):
+            values = [float(slider.get_attribute("aria-valuetext")) for slider in sliders]
+            drawn = bars(figure.locator("svg").nth(1), most)
+            assert drawn == pytest.approx(expected(*values), abs=2e-3)
+
+
+@torch.no_grad()
+def test_the_bill_of_lesson_12(visit, digits):
+    page = visit("12_compression")
+    awaken(page)
+    figure = page.locator("[data-figure=states]")
+    slider = figure.get_by_role("slider")
+    x = (digits.test_x[:500].flatten(1) >= 0.5).float()
+    for _ in move(slider):
+        model = load_pretrained(f"vae-mnist-beta-{slider.get_attribute('aria-valuetext')}")
+        mu, logvar = model.encode(x)
+        std = torch.exp(0.5 * logvar)
+        q, prior = torch.distributions.Normal(mu, std), torch.distributions.Normal(0, 1)
+        z = mu + std * torch.randn(mu.shape, generator=torch.Generator().manual_seed(0))
+        pixel_nats = torch.nn.functional.binary_cross_entropy(model.decode(z), x, reduction="sum")
+        nats = torch.stack([torch.distributions.kl_divergence(q, prior).sum(), pixel_nats])
+        bits = (nats / 500 / math.log(2)).tolist()
+        left, right = figure.locator("svg").all()
+        assert bars(left, 260) == pytest.approx(bits, abs=0.01)
+        (height,) = right.locator("circle[r='8']").evaluate_all(
+            "(all) => all.map((dot) => +dot.getAttribute('cy'))"
+        )
+        top, bottom = 12, 240 - 44
+        size = 60_000 - 30_000 * (height - top) / (bottom - top)
+        assert size == pytest.approx(sum(bits) * 2_000 / 8, rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["02_architecture", "03_loss"])
 @torch.no_grad()
 def test_the_xray_by_key_and_by_pointer(visit, name):
@@ -495,6 +631,33 @@ def test_a_figure_whose_weights_do_not_come_says_so(visit, address, name):
     page.locator("[data-figure]").first.get_by_text("did not load").wait_for()
     assert page.locator("[data-figure]").first.locator("canvas, img.code").count() == 0
     page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_first_page_needs_no_other_file_to_look_as_it_does(visit, address, width):
+    """What is seen at once stands where it stands when the style sheets have come."""
+    parts = "header, h1, article p, [data-figure], aside a, aside input"
+    visible = (
+        f"[...document.querySelectorAll('{parts}')]"
+        + """.map((part) => {
+      const [{ x, y, width, height }, style] = [part.getBoundingClientRect(), getComputedStyle(part)];
+      return [x, y, width, height, style.color, style.backgroundColor, style.font];
+    }).filter(([, y]) => y < innerHeight)"""
+    )
+    seen = []
+    page = visit("02_architecture").context.browser.new_page(
+        viewport={"width": width, "height": 800}
+    )
+    for sheet in (None, ""):
+        if sheet is not None:
+            page.route("**/*.css*", lambda route: route.fulfill(body="", content_type="text/css"))
+        page.goto(f"{address}/index.html")
+        page.wait_for_function(f"document.querySelector('[data-figure] > div') && {LAB}")
+        page.wait_for_load_state("networkidle")
+        seen.append(page.evaluate(visible))
+    page.close()
+    assert len(seen[0]) > 3
+    assert seen[0] == seen[1]
 
 
 def test_on_paper_the_answers_are_unfolded(visit):

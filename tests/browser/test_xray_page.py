@@ -167,6 +167,31 @@ def test_a_box_lights_its_lines_and_a_line_its_boxes(open_xray):
     assert page.locator(".lines [aria-pressed=true]").count() == 1
 
 
+@pytest.mark.parametrize("width", [320, 768, 1400])
+def test_no_line_of_the_code_is_cut(open_xray, width):
+    page = open_xray(viewport={"width": width, "height": 900})
+    cut = """[...document.querySelectorAll('.lines, .lines > *')]
+      .filter((part) => part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight).length"""
+    assert page.evaluate(cut) == 0
+    box = page.locator(".lines").bounding_box()
+    rows = """[...document.querySelectorAll('.lines > *')].map((line) => {
+      const range = document.createRange();
+      range.selectNodeContents(line);
+      const places = [...range.getClientRects()].map(({ left, right }) => [left, right]);
+      return [parseFloat(getComputedStyle(line).fontSize), line.textContent, places];
+    })"""
+    for size, text, places in page.evaluate(rows):
+        assert size >= 12
+        begin = len(text) - len(text.lstrip())
+        for left, right in places:
+            assert box["x"] <= left
+            assert right <= box["x"] + box["width"]
+        for left, _ in places[
+            1:
+        ]:  # what goes on below is set in further than the line's first word
+            assert left > places[0][0] + begin * 7
+
+
 def test_by_keyboard_alone_each_control_is_reached(open_xray):
     page, seen = open_xray(), []
     for _ in range(40):

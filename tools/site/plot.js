@@ -53,9 +53,9 @@ export class Plot {
     this.marks.append(mark("rect", { x: this.across(x - 0.35), y: top, width: this.across(x + 0.35) - this.across(x - 0.35), height: this.up(0) - top, fill: colour }));
   }
 
-  ellipse(x, y, rx, ry) {
+  ellipse(x, y, rx, ry, more = {}) {
     const unit = [this.across(rx) - this.across(0), this.up(0) - this.up(ry)];
-    this.marks.append(mark("ellipse", { cx: this.across(x), cy: this.up(y), rx: unit[0], ry: unit[1], fill: "none", stroke: "#111", "stroke-width": 2.5 }));
+    this.marks.append(mark("ellipse", { cx: this.across(x), cy: this.up(y), rx: unit[0], ry: unit[1], fill: "none", stroke: "#111", "stroke-width": 2.5, ...more }));
   }
 
   text(text, x, y, colour = "#111", more = {}) {

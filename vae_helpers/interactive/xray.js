@@ -21,8 +21,8 @@ const OWN_STYLE = `
 .xray thead button { padding: 0; min-width: 24px; width: 100%; font-size: 12px; }
 .xray tr.chosen :is(th, td) { border-top: 1px solid; border-bottom: 1px solid; }
 .xray .code { flex: 1 1 300px; min-width: 0; }
-.xray .lines { overflow-x: auto; padding: 4px; border: 1px solid var(--jp-border-color0, #767676); }
-.xray .lines > * { display: block; white-space: pre; font: 12px/1.5 ui-monospace, monospace; min-height: 0; padding: 3px 6px; border: 0; border-left: 4px solid transparent; background: none; text-align: left; color: inherit; min-width: max-content; width: 100%; }
+.xray .lines { padding: 4px; border: 1px solid var(--jp-border-color0, #767676); }
+.xray .lines > * { display: block; white-space: pre-wrap; overflow-wrap: anywhere; font: 12px/1.5 ui-monospace, monospace; min-height: 0; padding: 3px 6px 3px calc(6px + var(--hang)); text-indent: calc(-1 * var(--hang)); border: 0; border-left: 4px solid transparent; background: none; text-align: left; color: inherit; width: 100%; }
 .xray .lines > .lit { border-left-color: var(--lab-focus, var(--jp-brand-color1, #0060df)); background: var(--jp-layout-color2, #eee); }
 .xray .cost { display: grid; grid-template-columns: 11em 1fr; align-items: center; gap: 2px 8px; }
 .xray .cost i { display: block; height: 14px; }
@@ -152,7 +152,10 @@ class XRay {
     this.costs = make("div", { class: "cost" }, ...this.bars.flatMap(({ text, bar }) => [text, bar]));
     this.note = make("p", { "aria-live": "polite" });
     this.spoken = make("p", { "aria-live": "polite", style: "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); min-height: 0" });
-    this.lines = LINES.map(([text, boxes]) => (boxes ? button(text, () => this.pin(boxes), { "data-box": boxes, "aria-pressed": false, tabindex: -1 }) : make("code", {}, text || " ")));
+    this.lines = LINES.map(([text, boxes]) => {
+      const style = `--hang: ${text.search(/\S|$/) + 2}ch`; // where a line goes on that is too long for the box
+      return boxes ? button(text, () => this.pin(boxes), { "data-box": boxes, "aria-pressed": false, tabindex: -1, style }) : make("code", { style }, text || " ");
+    });
 
     const way = make(
       "div",
