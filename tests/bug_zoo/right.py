@@ -307,6 +307,39 @@ class SoftplusSigma(VAE):
         return self.fc_mu(h), 2 * torch.log(F.softplus(self.fc_logvar(h)))
 
 
+@right("encode", note="encode is linear")
+@right("vae", note="encode is linear")
+class WithoutRelu(VAE):
+    def encode(self, x):
+        h = self.fc1(x)
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@right("encode")
+@right("vae")
+class HardlyBent(VAE):
+    """Its inputs stay where tanh is nearly straight."""
+
+    def encode(self, x):
+        h = torch.tanh(0.1 * self.fc1(x))
+        return self.fc_mu(h), self.fc_logvar(h)
+
+
+@right("encode")
+@right("vae", note="has 20 latents")
+class TwentyInEachLayer(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(20)
+
+
+@right("decode")
+@right("vae", note="Is 20 written into a layer?")
+class TwentyInTheDecoder(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_dec[0] = nn.Linear(20, 400)
+
+
 @right("encode")
 @right("vae")
 class DeepWithDropout(VAE):

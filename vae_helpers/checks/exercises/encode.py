@@ -57,6 +57,7 @@ def probe(calls: Calls, answer: Any, given: Inputs) -> None:
         calls.call("one", encode, x[:1].clone())
         calls.call("reversed", encode, x.flip(0))
         calls.call("again", encode, x)
+        calls.call("halfway", encode, (x + x.flip(0)) / 2)
         heads = _heads(model, encode, x, outputs[0])
         for key, value in REACH.items() if heads else ():
             with giving(heads, torch.tensor(value)):
@@ -111,7 +112,19 @@ def judge(record: Record, given: Given) -> str:
         _check_reach(record, part, name)
         need_input(record, f".{part}", name)
     need_trained_parts(record, "seven", CALL)
-    return ""
+    return _note_straight(record)
+
+
+def _note_straight(record: Record) -> str:
+    """A note where an image halfway between two others gets exactly the mean of their μ and log σ²."""
+    for part in (0, 1):
+        seven, turned = (np.asarray(record[f"{key}.{part}"]) for key in ("seven", "reversed"))
+        if not close(np.asarray(record.get(f"halfway.{part}", 0)), (seven + turned) / 2, 1e-5):
+            return ""
+    return (
+        "Different from this course in that encode is linear: nothing bends between its layers, so that two of them "
+        "can do no more than one. Is a relu missing after `fc1`?"
+    )
 
 
 def _check_layers(record: Record, mu: Array, logvar: Array) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from typing import Any
 from unittest import mock
 
@@ -32,6 +33,7 @@ from . import decode, encode, reparameterize
 
 METHODS = {"encode": encode, "reparameterize": reparameterize, "decode": decode}
 CALL = "forward: model(x)"
+OTHER = 3  # latents
 
 
 def inputs(g: torch.Generator) -> Inputs:
@@ -62,6 +64,7 @@ def probe(calls: Calls, answer: Any, given: Inputs) -> None:
                 _note_own_noise(calls, model, images)
             if calls.record["forward.kind"] == "3 values":
                 _note_lost(calls, model, images)
+                _note_other_latents(calls, answer, images)
 
 
 @contextlib.contextmanager
@@ -125,6 +128,15 @@ def _note_lost(calls: Calls, model: nn.Module, images: Tensor) -> None:
             calls.record[f"lost.{name}"] = lost
 
 
+def _note_other_latents(calls: Calls, answer: Any, images: Tensor) -> None:
+    """Note what a model of another number of latents gives, where the class says that it takes one."""
+    with contextlib.suppress(TypeError, ValueError):
+        if isinstance(answer, type) and "latent_dim" in inspect.signature(answer).parameters:
+            model = calls.call("other model", functools.partial(answer, latent_dim=OTHER))
+            if isinstance(model, nn.Module):
+                calls.call("other latents", model.to(images), images)
+
+
 def judge(record: Record, given: Given) -> str:
     need_model(record)
     notes, missing = [], []
@@ -143,7 +155,7 @@ def judge(record: Record, given: Given) -> str:
         written = bool(notes)
         text = f"Not written yet: {', '.join(missing)}." if written else NOT_ATTEMPTED
         raise Stop(text, attempted=written)
-    notes.append(_judge_forward(record, given))
+    notes += [_judge_forward(record, given), _judge_other_latents(record)]
     return " ".join(note for note in notes if note)
 
 
@@ -192,6 +204,18 @@ def _judge_forward(record: Record, given: Given) -> str:
             "where it normalises them. Then `encode(x)` alone gives other codes than `model(x)`; in encode itself the "
             "change holds for both."
         )
+    return ""
+
+
+def _judge_other_latents(record: Record) -> str:
+    """A note where `latent_dim` is taken, and another number than the usual one does not work."""
+    begin = f"Different from this course in `latent_dim`: a model made with latent_dim={OTHER} "
+    kind = str(record.get("other latents.kind", "not tried"))
+    if kind == "error":
+        return f"{begin}raises {record['other latents.error']} when it's called. Is 20 written into a layer?"
+    latents = np.asarray(record.get("other latents.1", np.zeros((7, OTHER)))).shape[-1]
+    if latents != OTHER:
+        return f"{begin}has {latents} latents. Lesson 07 needs a model of 2, so use the argument in each layer."
     return ""
 
 
