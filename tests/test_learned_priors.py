@@ -113,6 +113,18 @@ def test_the_prior_is_the_average_of_the_posteriors(x):
     )
 
 
+def test_its_pictures_begin_as_the_images_that_it_is_given(x):
+    model = MixtureOfPosteriors(VAE(4, 10), x[:3])
+    torch.testing.assert_close(model.logits.sigmoid(), x[:3].flatten(1).clamp(0.02, 0.98))
+
+
+def test_what_is_no_image_cannot_begin_a_prior(x):
+    with pytest.raises(ValueError, match=r"shape \(N, 784\)"):
+        MixtureOfPosteriors(VAE(4, 10), torch.rand(3, 20))
+    with pytest.raises(ValueError, match="lie in"):
+        MixtureOfPosteriors(VAE(4, 10), 255 * x[:3])
+
+
 def test_draws_follow_the_prior(x):
     torch.manual_seed(0)
     model = MixtureOfPosteriors(VAE(2, 10), x[:3])
@@ -226,3 +238,28 @@ def test_it_learns_two_clumps():
     assert near(drawn) > 0.9
     assert near(MultivariateNormal(codes.mean(dim=0), torch.cov(codes.T)).sample((1_000,))) < 0.5
     assert 0.4 < (drawn[:, 0] > 0).float().mean() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        (torch.randn(5), r"\(N, D\).*not \(5,\)"),
+        (torch.randn(1, 3), "at least 2"),
+        (torch.tensor([[1.0, math.nan], [0.0, 1.0]]), "NaN"),
+    ],
+)
+def test_bad_codes_are_named(codes, said):
+    with pytest.raises(ValueError, match=said):
+        LatentDiffusion(codes)
+
+
+def test_other_codes_than_the_first_ones_and_no_steps_are_named():
+    diffusion = LatentDiffusion(torch.randn(10, 3), hidden_dim=4)
+    with pytest.raises(ValueError, match=r"\(N, 3\).*not \(10, 4\)"):
+        diffusion.fit(torch.randn(10, 4), steps=1)
+    for call in (
+        lambda: diffusion.draw(1, steps=0),
+        lambda: diffusion.fit(torch.randn(9, 3), steps=0),
+    ):
+        with pytest.raises(ValueError, match="steps must be at least 1, not 0"):
+            call()

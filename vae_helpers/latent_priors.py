@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from .models import check_sizes
 from .objectives import bernoulli_log_likelihood
 from .validation import Model, prepare_images
 
@@ -29,12 +30,15 @@ class MixtureOfPosteriors(nn.Module):
     It has the VAE's `encode`, `decode` and `forward`, and besides them `log_prior(z)` and `draw(count)`. The u_k
     begin at `starts`, K training images, shape (K, 784) or (K, 1, 28, 28). Each is learned as the logits of its
     pixels, so it stays in [0, 1].
+
+    Raises:
+        TypeError, ValueError: `starts` are no images, as `validation.prepare_images` says.
     """
 
     def __init__(self, vae: Any, starts: Tensor) -> None:
         super().__init__()
         self.vae, self.latent_dim = vae, vae.latent_dim
-        self.logits = nn.Parameter(torch.logit(starts.flatten(1).clamp(0.02, 0.98)))
+        self.logits = nn.Parameter(torch.logit(prepare_images(starts).clamp(0.02, 0.98)))
 
     def components(self) -> tuple[Tensor, Tensor]:
         """μ and log σ² of the K posteriors q(z|u_k), both of shape (K, D)."""
@@ -97,10 +101,14 @@ class LatentDiffusion(nn.Module):
 
     `codes`, shape (N, D), are what it will learn to draw. Only their mean and standard deviation are taken from them
     here: inside, every latent has mean 0 and spread 1. `fit` trains.
+
+    Raises:
+        ValueError: `codes` have another shape, are fewer than two, or are not finite.
     """
 
     def __init__(self, codes: Tensor, *, hidden_dim: int = 256) -> None:
         super().__init__()
+        _check_codes(codes)
         self.centre: Tensor
         self.scale: Tensor
         self.register_buffer("centre", codes.mean(dim=0))
@@ -129,7 +137,13 @@ class LatentDiffusion(nn.Module):
         return (v - (alpha * eps - sigma * z)).square().mean()
 
     def fit(self, codes: Tensor, *, steps: int = 3_000) -> None:
-        """Train with Adam on codes, shape (N, D), 256 at a time; the rate falls in a cosine from 0.002 to 0."""
+        """Train with Adam on codes, shape (N, D), 256 at a time; the rate falls in a cosine from 0.002 to 0.
+
+        Raises:
+            TypeError, ValueError: `codes` have another shape or are not finite; `steps` is no whole number from 1 on.
+        """
+        _check_codes(codes, self.latent_dim)
+        check_sizes(steps=steps)
         z = (codes - self.centre) / self.scale
         adam = torch.optim.Adam(self.parameters(), lr=2e-3, fused=True)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
@@ -146,7 +160,11 @@ class LatentDiffusion(nn.Module):
 
         Each follows dz/dφ = v, with φ = π t/2. That is DDIM's step, cos(δ) z − sin(δ) v, to first order in its angle δ
         (Salimans and Ho 2022, appendix D).
+
+        Raises:
+            TypeError, ValueError: `steps` is no whole number of at least 1.
         """
+        check_sizes(steps=steps)
         z, step = torch.randn(count, self.latent_dim), math.pi / 2 / steps
         for t in torch.linspace(1, 0, steps + 1)[:-1]:
             v: Tensor = self(z, t.expand(count, 1))
@@ -157,3 +175,14 @@ class LatentDiffusion(nn.Module):
 def noise_levels(t: Tensor) -> tuple[Tensor, Tensor]:
     """α and σ at the times t in [0, 1], of any shape: how much of the code and how much noise there is; α² + σ² = 1."""
     return torch.cos(t * math.pi / 2), torch.sin(t * math.pi / 2)
+
+
+def _check_codes(codes: Tensor, latents: int | None = None) -> None:
+    """Stop where codes are not (N, D), with N of at least 2 and numbers that are finite."""
+    width = "D" if latents is None else latents
+    if codes.ndim != 2 or len(codes) < 2 or latents not in (None, codes.shape[1]):
+        raise ValueError(
+            f"Codes must have the shape (N, {width}), with N of at least 2, not {tuple(codes.shape)}."
+        )
+    if not codes.isfinite().all():
+        raise ValueError("The codes hold NaN or infinity: look at the encoder that made them.")
