@@ -315,7 +315,16 @@ class WithoutRelu(VAE):
         return self.fc_mu(h), self.fc_logvar(h)
 
 
+@right("decode", note="decode is linear up to its sigmoid")
+@right("vae", note="Is a relu missing in `fc_dec`?")
+class DecoderWithoutRelu(VAE):
+    def __init__(self, latent_dim=20):
+        super().__init__(latent_dim)
+        self.fc_dec = nn.Sequential(nn.Linear(latent_dim, 400), nn.Linear(400, 784), nn.Sigmoid())
+
+
 @right("encode")
+@right("decode")
 @right("vae")
 class HardlyBent(VAE):
     """Its inputs stay where tanh is nearly straight."""
@@ -323,6 +332,10 @@ class HardlyBent(VAE):
     def encode(self, x):
         h = torch.tanh(0.1 * self.fc1(x))
         return self.fc_mu(h), self.fc_logvar(h)
+
+    def decode(self, z):
+        first, _, last, sigmoid = self.fc_dec
+        return sigmoid(last(torch.tanh(0.1 * first(z))))
 
 
 @right("encode")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .calls import Record
+from .calls import Array, Record
 from .verdicts import Stop, close, error, not_attempted, shape, wrong
 
 
@@ -70,3 +72,10 @@ def need_trained_parts(record: Record, key: str, call: str) -> None:
     lost = str(record.get(f"{key}.lost", ""))
     if lost:
         raise wrong("loss-without-gradient", f"{call} uses {lost}, but no gradient gets there.")
+
+
+def halfway_is_the_mean(record: Record, part: str, unbent: Callable[[Array], Array]) -> bool:
+    """Whether a row halfway between two others gives the mean of what they give, as in a linear map."""
+    keys = ("seven", "reversed", "halfway")
+    a, b, middle = (unbent(np.asarray(record.get(f"{key}{part}", np.nan))) for key in keys)
+    return close(middle, (a + b) / 2, 1e-4)

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ... import answers
-from ..calls import Calls, Inputs, Record, describe, dtype_of, giving, in_mode, last_layers
+from ..calls import Array, Calls, Inputs, Record, describe, dtype_of, giving, in_mode, last_layers
 from ..exercise import Exercise, Given
 from ..formulas import PIXELS
 from ..inputs import images_and_codes
 from ..models import (
+    halfway_is_the_mean,
     need_input,
     need_model,
     need_no_new_layer,
@@ -44,6 +45,7 @@ def probe(calls: Calls, answer: Any, given: Inputs) -> None:
         calls.call("one", decode, z[:1].clone())
         calls.call("reversed", decode, z.flip(0))
         calls.call("again", decode, z)
+        calls.call("halfway", decode, (z + z.flip(0)) / 2)
         calls.call("far", decode, 40 * z)
         last = last_layers(model, decode, z, (PIXELS,))[-1:]
         for key, value in (("black", -30.0), ("white", 30.0)):
@@ -116,7 +118,18 @@ def judge(record: Record, given: Given) -> str:
         raise wrong("decode-without-gradient", "No gradient passes from the image to z.")
     _check_reach(record)
     need_trained_parts(record, "seven", CALL)
+    if halfway_is_the_mean(record, "", _logits):
+        return (
+            "Different from this course in that decode is linear up to its sigmoid: nothing bends between its layers, "
+            "so that two of them can do no more than one. Is a relu missing in `fc_dec`?"
+        )
     return ""
+
+
+def _logits(p: Array) -> Array:
+    """What a sigmoid has made p of; NaN where p is too near 0 or 1 to tell."""
+    inside = np.where((p > 1e-3) & (p < 1 - 1e-3), p.astype(float), np.nan)
+    return np.asarray(np.log(inside / (1 - inside)))
 
 
 def _check_reach(record: Record) -> None:

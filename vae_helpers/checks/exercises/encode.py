@@ -23,6 +23,7 @@ from ..calls import (
 from ..exercise import Exercise, Given
 from ..inputs import images_and_codes
 from ..models import (
+    halfway_is_the_mean,
     need_input,
     need_model,
     need_no_new_layer,
@@ -112,19 +113,12 @@ def judge(record: Record, given: Given) -> str:
         _check_reach(record, part, name)
         need_input(record, f".{part}", name)
     need_trained_parts(record, "seven", CALL)
-    return _note_straight(record)
-
-
-def _note_straight(record: Record) -> str:
-    """A note where an image halfway between two others gets exactly the mean of their μ and log σ²."""
-    for part in (0, 1):
-        seven, turned = (np.asarray(record[f"{key}.{part}"]) for key in ("seven", "reversed"))
-        if not close(np.asarray(record.get(f"halfway.{part}", 0)), (seven + turned) / 2, 1e-5):
-            return ""
-    return (
-        "Different from this course in that encode is linear: nothing bends between its layers, so that two of them "
-        "can do no more than one. Is a relu missing after `fc1`?"
-    )
+    if all(halfway_is_the_mean(record, f".{part}", np.asarray) for part in (0, 1)):
+        return (
+            "Different from this course in that encode is linear: nothing bends between its layers, so that two of "
+            "them can do no more than one. Is a relu missing after `fc1`?"
+        )
+    return ""
 
 
 def _check_layers(record: Record, mu: Array, logvar: Array) -> None:
