@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from vae_helpers import VAE, ConvVAE, fit, kl_divergence
@@ -80,6 +81,15 @@ def test_a_signal_keeps_its_size_through_the_layers(x):
         for layer in layers:
             fan = layer.weight[0].numel()
             assert layer.weight.var().item() * fan == pytest.approx(2, rel=0.4), layer
+
+
+def test_its_discriminator_leaks_and_drops():
+    layers = list(ConvGAN().discriminator)
+    assert [layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)] == [
+        0.2
+    ] * 3
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == [0.3] * 3
+    assert not any(isinstance(layer, nn.ReLU) for layer in layers)
 
 
 @pytest.mark.parametrize("kind", [ConvVAE, ConvAutoencoder])
