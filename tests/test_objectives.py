@@ -65,6 +65,15 @@ def test_a_pixel_that_is_certain_and_right_costs_nothing():
     assert ob.bernoulli_log_likelihood(1 - x, x).item() == pytest.approx(2 * least)
 
 
+@pytest.mark.parametrize("factor", [1.0, 784.0])
+def test_a_saturated_pixel_leaves_the_gradient_finite(factor):
+    """In float32 the sigmoid of 20 is exactly 1 and that of −200 exactly 0: the logarithm is endlessly steep there."""
+    logits = torch.tensor([[-200.0, 20.0, 0.0]], requires_grad=True)
+    x = torch.tensor([[1.0, 0.0, 1.0]])
+    (-factor * ob.bernoulli_log_likelihood(torch.sigmoid(logits), x).sum()).backward()
+    torch.testing.assert_close(logits.grad, factor * torch.tensor([[0.0, 0.0, -0.5]]))
+
+
 def test_bernoulli_of_grey_pixels_is_the_cross_entropy():
     p, x = torch.rand(4, 10), torch.rand(4, 10)
     expected = -F.binary_cross_entropy(p, x, reduction="none").sum(1)

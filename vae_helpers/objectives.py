@@ -76,8 +76,7 @@ def bernoulli_log_likelihood(recon_x: Tensor, x: Tensor) -> Tensor:
                 "sigmoid?"
             )
     tiny = torch.finfo(recon_x.dtype).tiny
-    # In float32 this changes no probability above 1e-31, and a step costs a twentieth less than with `clamp`.
-    log_white, log_black = ((p + tiny).log() for p in (recon_x, 1 - recon_x))
+    log_white, log_black = (p.clamp(min=tiny).log() for p in (recon_x, 1 - recon_x))
     return torch.lerp(log_black, log_white, x.to(recon_x)).sum(dim=1)
 
 

@@ -186,9 +186,7 @@ def test_no_line_of_the_code_is_cut(open_xray, width):
         for left, right in places:
             assert box["x"] <= left
             assert right <= box["x"] + box["width"]
-        for left, _ in places[
-            1:
-        ]:  # what goes on below is set in further than the line's first word
+        for left, _ in places[1:]:  # what goes on below is set in further than the first word
             assert left > places[0][0] + begin * 7
 
 
