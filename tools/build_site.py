@@ -25,17 +25,32 @@ from PIL import Image
 from site_figures import VIEW, Lesson, Store, lab, place
 from sphinx.application import Sphinx
 
+from vae_helpers.checks import check, code_in_html
+from vae_helpers.checks.registry import HINTS
 from vae_helpers.interactive.pages import FOLDER
 
 ROOT = Path(__file__).parents[1]
 SITE = Path(__file__).with_name("site")
 ALONE = ("latent_lab.html", "xray.html")  # pages that are one file
+HERE = "this folder: clone it, or download and unpack it, and open a terminal in it"
+THERE = "the course's folder: clone or download it [from GitHub](https://github.com/{}), and open a terminal in it"
+NOWHERE = (
+    "the course's folder, which you can get from whoever gave you this page; open a terminal in it"
+)
+BACK = '<p><a href="index.html">The course that this page belongs to</a></p>'
+READING = (
+    "*You can read the whole lesson here, make its predictions and move its figures. To run and change its cells, "
+    "run the course yourself.*"
+)
+BY_HAND = (
+    "This page runs no code. Write your lines on paper or in an editor, then compare; where you run the course, a "
+    "check says which mistake it sees."
+)
 SETTINGS: dict[str, Any] = {
     "project": "Variational Autoencoders",
     "html_title": "Variational Autoencoders: a course you can run",
     "extensions": ["myst_nb"],
     "nb_execution_mode": "off",
-    "nb_code_prompt_show": "After your guess: what the cell shows",
     "nb_code_prompt_hide": "Fold it again",
     "nb_ipywidgets_js": {},
     "myst_enable_extensions": ["dollarmath"],
@@ -103,21 +118,46 @@ def lesson(
     book: nbformat.NotebookNode = nbformat.read(path, as_version=4)
     book.cells = [cell for cell in book.cells if TAG not in cell.metadata.get("tags", [])]
     figures = Lesson(path.stem, book.cells, store)
+    setup, told = next(cell for cell in book.cells if cell.cell_type == "code"), f"<p>{BY_HAND}</p>"
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = links.mapped(cell.source, "notebooks")
             continue
-        if cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-            cell.metadata.tags = [*cell.metadata.get("tags", []), "hide-output"]
         cell.metadata["mystnb"] = {"image": {"alt": "A figure, which the text below describes"}}
+        if cell is setup:
+            _fold(cell, "hide-input", "The set-up cell")
+        if re.search(r"\.reveal\([\"\d]", cell.source):  # the code has the answer, too
+            _fold(cell, "hide-cell", "After your guess: the cell, and what it shows")
+        elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+            _fold(cell, "hide-output", "After your guess: what the cell shows")
         for output in cell.outputs:
-            if VIEW in output.get("data", {}):
-                output.data = {"text/html": figures.instead(cell, output.data["text/plain"])}
+            data = output.get("data", {})
+            if VIEW in data:
+                output.data = {"text/html": figures.instead(cell, data["text/plain"])}
+        if asks := re.search(r"^check\.(\w+)\(\w+\)$", cell.source, re.MULTILINE):
+            page = {"text/html": told + _by_hand(asks[1])}
+            cell.outputs, told = [nbformat.v4.new_output("display_data", page)], ""
     assert not figures.known, f"{path.name} no longer shows {', '.join(figures.known)}."
     title, *rest = book.cells[0].source.split("\n")
     rest = [line for line in rest if BADGE not in line]
-    book.cells[0].source = "\n".join([title, "", _offers(path.name, repository, branch), *rest])
+    offers = _offers(path.name, repository, branch)
+    book.cells[0].source = "\n".join([title, "", offers, "", READING, *rest])
     return book
+
+
+def _fold(cell: Any, tag: str, prompt: str) -> None:
+    cell.metadata["tags"] = [*cell.metadata.get("tags", []), tag]
+    cell.metadata["mystnb"]["code_prompt_show"] = prompt
+
+
+def _by_hand(name: str) -> str:
+    """What stands below an answer that a reader of the page writes: what a check gives on request, folded."""
+    folds = [
+        (f"Hint {number}", f"<p>{code_in_html(hint)}</p>")
+        for number, hint in enumerate(HINTS[name], 1)
+    ]
+    folds.append(("One right answer", getattr(check, name).solution()._repr_html_()))
+    return "".join(f"<details><summary>{title}</summary>{text}</details>" for title, text in folds)
 
 
 def _offers(name: str, repository: str | None, branch: str) -> str:
@@ -133,7 +173,7 @@ def _offers(name: str, repository: str | None, branch: str) -> str:
     return " · ".join([*offers, "[what it needs to run](index.md#run-it-yourself)"])
 
 
-def landing(readme: str, links: Links, store: Store) -> str:
+def landing(readme: str, links: Links, store: Store, repository: str | None) -> str:
     """The first page; the lessons and the commands on it are the README's."""
     rows = re.findall(r"^\| \[(\d\d) .*\]\(notebooks/(\w+)\.ipynb\).*$", readme, re.MULTILINE)
     lines = re.findall(r"^\| \[\d\d .*$", readme, re.MULTILINE)
@@ -141,6 +181,8 @@ def landing(readme: str, links: Links, store: Store) -> str:
     core = [row for row in rows if row[0] in route.split(" → ")]
     head = re.findall(r"^\| lesson .*\n\|[-|]+$", readme, re.MULTILINE)[0]
     (start,) = re.findall(r"^## Start\n\n(.*?)(?=^## )", readme, re.MULTILINE | re.DOTALL)
+    assert HERE in start, "The README no longer says where the folder comes from."
+    start = start.replace(HERE, THERE.format(repository) if repository else NOWHERE)
 
     def table(rows: list[tuple[str, str]]) -> str:
         return "\n".join([head, *(line for line in lines if line[3:5] in dict(rows))])
@@ -178,7 +220,7 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         nbformat.write(lesson(path, links, store, repository, branch), folder / path.name)
         shutil.copy(path, extra / "notebooks")
     readme = (ROOT / "README.md").read_text("utf-8")
-    (folder / "index.md").write_text(landing(readme, links, store), "utf-8")
+    (folder / "index.md").write_text(landing(readme, links, store, repository), "utf-8")
     for name, source in {
         "cheat_sheet": "notebooks/cheat_sheet.md",
         "references": "notebooks/references.md",
@@ -187,7 +229,8 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         text = (ROOT / source).read_text("utf-8")
         (folder / f"{name}.md").write_text(links.mapped(text, posixpath.dirname(source)), "utf-8")
     for name in ALONE:
-        shutil.copy(ROOT / "notebooks" / name, extra)
+        page = (ROOT / "notebooks" / name).read_text("utf-8")
+        (extra / name).write_text(page.replace("</main>", f"{BACK}</main>"), "utf-8")
     for path in (
         *SITE.glob("*.svg"),
         *SITE.glob("*.css"),

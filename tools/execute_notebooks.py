@@ -3,7 +3,7 @@
     python tools/execute_notebooks.py notebooks/01_key_concepts.ipynb …
 
 Widget state and the kernel's own metadata are left out; a progress bar leaves its last line only. The outputs between
-a prediction and its explanation are folded: JupyterLab shows them when the learner has run the cell.
+a prediction and its explanation, and below a refresher, are folded: JupyterLab shows them once the cell has run.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ PREDICT, EXPLAIN = "> **Predict.**", "> **Explain.**"
 
 
 def answers(book: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The code cells between each prediction's question and its explanation."""
+    """The code cells between each prediction's question and its explanation, or below a refresher's question."""
     found: list[nbformat.NotebookNode] = []
     since: list[nbformat.NotebookNode] | None = None  # what followed the last question
+    asked = False
     for cell in book.cells:
+        if cell.cell_type == "code" and asked:
+            found.append(cell)
+        asked = "<summary>Refresher</summary>" in cell.source
         if cell.cell_type == "code" and since is not None:
             since.append(cell)
         if EXPLAIN in cell.source and since is not None:

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import html
 import http.server
 import importlib
 import io
@@ -23,7 +24,7 @@ from lessons import code_cells, definitions, source
 from matplotlib.figure import Figure
 from PIL import Image, ImageChops
 
-from vae_helpers import load_pretrained
+from vae_helpers import check, load_pretrained
 from vae_helpers.interactive import predictions
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ class Reader(HTMLParser):
         found = dict(attributes)
         self.targets += [found[name] for name in ("href", "src") if found.get(name)]
         self.places.add(found.get("id"))
-        self.folded += tag == "details" and "below-input" in (found.get("class") or "")
+        self.folded += tag == "details" and "hide" in (found.get("class") or "").split()
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +162,15 @@ def test_answers_are_folded_where_the_notebook_folds_them(site, name):
     folded = [
         cell
         for cell in cells
-        if cell.metadata.get("jupyter", {}).get("outputs_hidden") and cell.outputs
+        if re.search(r'\.reveal\(["\d]', cell.source)
+        or (cell.metadata.get("jupyter", {}).get("outputs_hidden") and cell.outputs)
     ]
-    page = Reader((site / f"{name}.html").read_text("utf-8"))
-    assert page.folded == len(folded)
+    text = (site / f"{name}.html").read_text("utf-8")
+    assert Reader(text).folded == len(folded) + 1  # the set-up cell is folded, too
+    shown = re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL)
+    answer = r'reveal</span><span class="p">\(</span><span class="[sm]'  # a string or a number
+    assert not re.search(answer, shown)
+    assert re.search(answer, text) or name not in ("00_start_here", "03_loss")
     assert (site / "notebooks" / f"{name}.ipynb").read_bytes() == NOTEBOOKS[name].read_bytes()
 
 
@@ -185,6 +191,23 @@ def test_each_picture_is_the_notebooks_own(site, name):
         assert ImageChops.difference(*pictures).getbbox(alpha_only=False) is None
 
 
+def test_what_a_check_would_give_stands_folded_below_a_blank_answer(site):
+    pages = {name: (site / f"{name}.html").read_text("utf-8") for name in NOTEBOOKS}
+    blanks = {
+        name: re.findall(r'^ *"check\.(\w+)\(\w+\)', path.read_text("utf-8"), re.MULTILINE)
+        for name, path in NOTEBOOKS.items()
+    }
+    assert [len(found) for found in blanks.values() if found] == [3, 3, 8, 3, 1, 1]
+    for name, found in blanks.items():
+        assert "Not attempted yet: " not in pages[name]
+        assert pages[name].count("This page runs no code") == bool(found)
+        assert pages[name].count("One right answer</summary>") == len(found)
+        assert pages[name].count("<summary>Hint 1</summary>") == len(found)
+        for exercise in found:
+            solution = html.escape(getattr(check, exercise).solution().text)
+            assert solution in pages[name]
+
+
 def test_other_hosts_are_named_only_with_a_repository(sphinx, tmp_path):
     build_site = importlib.import_module("build_site")
     path = NOTEBOOKS["00_start_here"]
@@ -198,6 +221,10 @@ def test_other_hosts_are_named_only_with_a_repository(sphinx, tmp_path):
     assert "https://mybinder.org/v2/gh/someone/course/main?urlpath=lab/tree/notebooks/00" in with_it
     assert "colab" not in without
     assert "mybinder" not in without
+    readme = (ROOT / "README.md").read_text("utf-8")
+    first = build_site.landing(readme, links, store, "someone/course")
+    assert "clone or download it [from GitHub](https://github.com/someone/course)" in first
+    assert "from whoever gave you this page" in build_site.landing(readme, nowhere, store, None)
     text = "[a](../benchmarks/README.md#b) [c](01.ipynb)"
     assert (
         build_site.Links(["notebooks/01.ipynb"], None, "main").mapped(text, "notebooks")
@@ -221,9 +248,10 @@ def test_the_build_stops_at_a_widget_that_is_not_the_committed_one(tmp_path):
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_page_that_is_one_file_is_on_the_site_too(site, visit, name):
-    assert (site / f"{name}.html").read_bytes() == (
-        ROOT / "notebooks" / f"{name}.html"
-    ).read_bytes()
+    text = (site / f"{name}.html").read_text("utf-8")
+    back = re.findall(r'<p><a href="index.html">.*</a></p>', text)
+    assert len(back) == 1
+    assert text.replace(back[0], "") == (ROOT / "notebooks" / f"{name}.html").read_text("utf-8")
     assert f"{name}.html" in Reader((site / "index.html").read_text("utf-8")).targets
     page = visit(name)
     before = pixels(page.locator("canvas.picture[role=img]"))
@@ -542,6 +570,28 @@ def test_the_xray_by_key_and_by_pointer(visit, name):
     assert all((a - b).abs().max() > 0.05 for a, b in itertools.pairwise(seen))
 
 
+def test_on_a_phone_the_xrays_note_and_its_code_stay_in_sight(visit):
+    page = visit("02_architecture", viewport={"width": 390, "height": 844})
+    awaken(page)
+    figure = page.locator("[data-figure=xray]")
+    for name, line in {
+        "σ": "std = torch.exp(0.5 * logvar)",
+        "x": "def encode(self, x):",
+        "new ε": None,
+    }.items():
+        button = figure.get_by_role("button", name=name, exact=True)
+        button.evaluate("(part) => part.scrollIntoView({ block: 'center' })")
+        button.click()
+        note = figure.locator(".note")
+        box = note.bounding_box()
+        assert 0 < box["y"] < box["y"] + box["height"] <= 844
+        assert (line or "Draws ε anew") in note.inner_text()
+        assert not figure.locator(".lines").evaluate(
+            "(part) => part.getBoundingClientRect().top < innerHeight"
+        )
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 def test_predictions_are_committed_judged_kept_and_counted(visit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the package keeps its own
@@ -617,6 +667,12 @@ def test_the_first_page_moves_until_it_is_touched(visit):
     first = shown(page)
     page.wait_for_timeout(600)
     assert abs(shown(page) - first).max() > 0.05
+    page.wait_for_function(f"!{LAB}.waiting")
+    says = f"(() => {{ const lab = {LAB}; return [lab.said.textContent, lab.impression()] }})()"
+    for _ in range(5):  # the text is about the picture beside it, also in motion
+        said, now = page.evaluate(says)
+        assert said == now != ""
+        page.wait_for_timeout(100)
     page.get_by_role("slider", name="latent plane").press("ArrowUp")
     still = shown(page)
     page.wait_for_timeout(300)

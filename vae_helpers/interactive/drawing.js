@@ -20,6 +20,7 @@ export const STYLE = `
 .vae-figure input[type="range"] { min-width: 0; width: 100%; }
 .vae-figure output { font-variant-numeric: tabular-nums; text-align: right; }
 .vae-figure p { margin: 0; min-height: 1.4em; }
+.vae-figure p.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); min-height: 0; }
 `;
 
 /** An element with attributes, handlers (names that begin with "on") and children. */

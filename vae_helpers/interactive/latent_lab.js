@@ -138,7 +138,8 @@ class Lab {
 
   buildPicture() {
     this.picture = square(SIDE, { class: "picture", role: "img", "aria-label": "decoded picture" });
-    this.said = make("p", { "aria-live": "polite" });
+    this.said = make("p", { "aria-hidden": true }); // follows each move; the picture's name and `spoken` wait until it stands still
+    this.spoken = make("p", { "aria-live": "polite", class: "spoken" });
     const button = (text, onclick, more) => make("button", { type: "button", onclick, ...more }, text);
     this.pinButtons = [0, 1].map((place) => button(`pin ${"AB"[place]}`, () => this.pin(place), { "aria-pressed": false }));
     this.between = make("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, disabled: true, "aria-label": "from A to B", oninput: () => this.mix() });
@@ -149,6 +150,7 @@ class Lab {
       named("Decoded"),
       this.picture,
       this.said,
+      this.spoken,
       make("div", { class: "row" }, button("new sample", () => this.sample()), button("zero", () => this.move(new Float32Array(this.latents))), this.playButton),
       make("div", { class: "row" }, ...this.pinButtons, this.between),
     );
@@ -371,6 +373,7 @@ class Lab {
       output.textContent = round(this.z[d]);
     }
     this.drawPad();
+    this.said.textContent = this.impression();
     const [across, up] = this.axes;
     this.pad.setAttribute("aria-valuenow", this.z[across].toFixed(2));
     this.pad.setAttribute("aria-valuetext", `z[${across}] ${round(this.z[across])}, z[${up}] ${round(this.z[up])}`);
@@ -391,13 +394,16 @@ class Lab {
   }
 
   say() {
-    let text = "";
-    if (this.spec.classifier && !this.waiting) {
-      const { label, sure } = this.classify(this.decoded);
-      text = `${sure > 0.9 ? "looks like" : sure > 0.5 ? "perhaps" : "unclear, perhaps"} ${this.spec.names[label]} (${Math.round(100 * sure)} %)`;
-    }
-    this.said.textContent = text;
+    const text = this.impression();
+    this.said.textContent = this.spoken.textContent = text;
     this.picture.setAttribute("aria-label", `decoded picture${text && ": " + text}`);
+  }
+
+  /** What the classifier takes the decoded picture for. */
+  impression() {
+    if (!this.spec.classifier || this.waiting) return "";
+    const { label, sure } = this.classify(this.decoded);
+    return `${sure > 0.9 ? "looks like" : sure > 0.5 ? "perhaps" : "unclear, perhaps"} ${this.spec.names[label]} (${Math.round(100 * sure)} %)`;
   }
 
   /** What a grid of places decodes to, as dark strokes on white, pale. */
@@ -454,6 +460,7 @@ class Lab {
       const away = (radius / this.reach) * (size / 2) * Math.SQRT1_2;
       if (size / 2 / this.reach > 40) lettered(pen, `${share} %`, size / 2 + away, size / 2 + away);
     }
+    for (const side of [-1, 1]) lettered(pen, round(side * this.reach), size / 2 + side * (size / 2 - 30), size / 2);
   }
 
   codesOf(kind) {
@@ -483,10 +490,13 @@ class Lab {
     });
     pen.lineWidth = 4;
     pen.beginPath();
-    pen.arc(...this.onPad(this.z), 12, 0, 2 * Math.PI);
+    const place = this.onPad(this.z);
+    const [x, y] = place.map((at) => Math.min(Math.max(at, 14), this.pad.width - 14));
+    pen.arc(x, y, 12, 0, 2 * Math.PI);
     pen.fillStyle = "#ffd000";
     pen.fill();
     pen.stroke();
+    if (Math.hypot(x - place[0], y - place[1]) > 14) lettered(pen, "beyond the edge", Math.min(Math.max(x, 110), this.pad.width - 110), y < 60 ? y + 34 : y - 34);
     if (this.posterior?.logvar) {
       const [across, up] = this.axes;
       const unit = this.pad.width / 2 / this.reach;

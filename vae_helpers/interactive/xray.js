@@ -20,6 +20,8 @@ const OWN_STYLE = `
 .xray :is(th, td).lit { border-left-color: var(--lab-focus, var(--jp-brand-color1, #0060df)); border-right-color: var(--lab-focus, var(--jp-brand-color1, #0060df)); }
 .xray thead button { padding: 0; min-width: 24px; width: 100%; font-size: 12px; }
 .xray tr.chosen :is(th, td) { border-top: 1px solid; border-bottom: 1px solid; }
+.xray .note { flex: 1 1 100%; min-height: 2.8em; }
+.xray .note code { display: none; }
 .xray .code { flex: 1 1 300px; min-width: 0; }
 .xray .lines { padding: 4px; border: 1px solid var(--jp-border-color0, #767676); }
 .xray .lines > * { display: block; white-space: pre-wrap; overflow-wrap: anywhere; font: 12px/1.5 ui-monospace, monospace; min-height: 0; padding: 3px 6px 3px calc(6px + var(--hang)); text-indent: calc(-1 * var(--hang)); border: 0; border-left: 4px solid transparent; background: none; text-align: left; color: inherit; width: 100%; }
@@ -28,6 +30,8 @@ const OWN_STYLE = `
 .xray .cost i { display: block; height: 14px; }
 @media (max-width: 38em) {
   .xray .way { grid-template: "x h" auto "press press" auto "latents latents" auto "hidden recon" auto "cost cost" auto / 1fr 1fr; }
+  .xray .note { position: sticky; bottom: 0; order: 1; padding: 6px; background: inherit; border-top: 1px solid; } /* in sight of each box; the code is not */
+  .xray .note code { display: block; white-space: pre-wrap; font: 12px/1.4 ui-monospace, monospace; }
 }
 @media (max-width: 30em) { .xray table { font-size: 11px; } .xray thead button { font-size: 10px; letter-spacing: -0.3px; } }
 `;
@@ -77,6 +81,9 @@ const NOTES = {
   hidden: "The decoder's h: 400 numbers computed from z alone.",
   recon_x: "recon_x: 784 probabilities, one for each pixel.",
   cost: "The loss: how badly recon_x predicts x, plus the KL of all latents.",
+  anew: "Draws ε anew: the same image gets another code, and another recon_x.",
+  none: "Without noise the code is the mean: z = mu.",
+  back: "Shows in place of each number the slope of the loss in it: how the loss changes as this number grows.",
 };
 const COLUMNS = { mu: "mu", logvar: "logvar", sigma: "σ", eps: "ε", z: "z", kl: "KL" };
 
@@ -147,11 +154,11 @@ class XRay {
     this.menu = make("select", { "aria-label": "latent on the curve", onchange: () => this.choose(Number(this.menu.value)) });
     this.menu.append(...this.rows.map((_, d) => make("option", { value: d }, `z[${d}]`)));
     this.curve = make("canvas", { width: 600, height: 320, class: "curve", role: "img" });
-    this.reverse = button("the gradient's way back", () => this.turn(), { "aria-pressed": false });
+    this.reverse = button("the gradient's way back", () => this.turn(), { "aria-pressed": false, "data-box": "back" });
     this.bars = ["reconstruction", "KL", "loss"].map((name) => ({ name, text: make("span"), bar: make("i") }));
     this.costs = make("div", { class: "cost" }, ...this.bars.flatMap(({ text, bar }) => [text, bar]));
-    this.note = make("p", { "aria-live": "polite" });
-    this.spoken = make("p", { "aria-live": "polite", style: "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); min-height: 0" });
+    this.note = make("p", { "aria-live": "polite", class: "note" });
+    this.spoken = make("p", { "aria-live": "polite", class: "spoken" });
     this.lines = LINES.map(([text, boxes]) => {
       const style = `--hang: ${text.search(/\S|$/) + 2}ch`; // where a line goes on that is too long for the box
       return boxes ? button(text, () => this.pin(boxes), { "data-box": boxes, "aria-pressed": false, tabindex: -1, style }) : make("code", { style }, text || " ");
@@ -162,7 +169,7 @@ class XRay {
       { class: "way" },
       box("x", "x", tag("x"), this.paper.canvas, button("a test image", () => this.next()), button("clear", () => this.paper.clear())),
       box("h", "h", after("\u2193", tag("h")), this.pictures.h),
-      make("div", { class: "row", style: "grid-area: press; padding: 4px" }, button("new ε", () => this.draw(normal)), button("ε = 0", () => this.draw(() => 0)), this.reverse),
+      make("div", { class: "row", style: "grid-area: press; padding: 4px" }, button("new ε", () => this.draw(normal), { "data-box": "anew" }), button("ε = 0", () => this.draw(() => 0), { "data-box": "none" }), this.reverse),
       make("div", { class: "box", style: "grid-area: latents" }, table),
       box("hidden", "hidden", after("\u2192", tag("hidden", "decoder's h")), this.pictures.hidden),
       box("recon_x", "recon", after("\u2193", tag("recon_x")), this.pictures.recon_x),
@@ -170,8 +177,8 @@ class XRay {
     );
     const code = make("div", { class: "lines", role: "group", "aria-label": "the code of the VAE; the arrow keys go from line to line" }, ...this.lines);
     const curve = make("div", { class: "box", "data-box": "sigma" }, make("label", { class: "row" }, "σ = exp(½ · logvar) of", this.menu), this.curve);
-    const side = make("div", { class: "code" }, this.note, code, curve);
-    this.root = make("div", { class: "vae-figure xray", role: "group", "aria-label": "X-ray of a VAE" }, make("style", {}, STYLE + OWN_STYLE), way, side, this.spoken);
+    const side = make("div", { class: "code" }, code, curve);
+    this.root = make("div", { class: "vae-figure xray", role: "group", "aria-label": "X-ray of a VAE" }, make("style", {}, STYLE + OWN_STYLE), this.note, way, side, this.spoken);
     this.root.addEventListener("pointerover", (event) => this.point(event.target));
     this.root.addEventListener("focusin", (event) => this.point(event.target));
     this.root.addEventListener("pointerleave", () => this.light(this.pinned));
@@ -241,7 +248,9 @@ class XRay {
   light(boxes = "") {
     const wanted = boxes.split(" ").filter(Boolean);
     for (const part of this.root.querySelectorAll("[data-box]")) part.classList.toggle("lit", part.dataset.box.split(" ").some((box) => wanted.includes(box)));
-    this.note.textContent = wanted.length ? wanted.map((box) => NOTES[box]).join(" ") : "Point at a box, and its lines of code light up; point at a line, and its boxes do.";
+    this.note.textContent = wanted.length ? wanted.map((box) => NOTES[box]).join(" ") : "Point at a box, or tap its name, and its lines of code light up; point at a line, and its boxes do.";
+    const lit = this.lines.filter((line) => line.classList.contains("lit"));
+    this.note.append(make("code", { "aria-hidden": true }, lit.map((line) => line.textContent.trim()).join("\n")));
   }
 
   // --- showing ---
