@@ -89,6 +89,29 @@ def test_it_goes_on_where_it_was_and_runs_a_changed_lesson_again(lesson, monkeyp
     assert len(ran) == 10
 
 
+def test_a_run_that_does_not_come_to_its_end_takes_no_other_with_it(lesson, monkeypatch, capsys):
+    broken = [True]
+
+    def run(setting, device):
+        if setting.seed == 1 and broken[0]:
+            raise RuntimeError("Kernel died")
+        row = {"digest": try_seeds.digest(lesson), "seconds": 1.0, "failed": []}
+        return try_seeds.asdict(setting) | row
+
+    monkeypatch.setattr(try_seeds, "run", run)
+    monkeypatch.setattr(try_seeds, "missing", lambda instructions: False)
+    for status, rows, lost in ((1, 12, 3), (0, 15, 0)):
+        with pytest.raises(SystemExit) as left:
+            try_seeds.main(["--all"])
+        printed = capsys.readouterr().out
+        assert left.value.code == status
+        assert f"{rows} runs, 0 with a failing cell, {lost} without a result" in printed
+        assert printed.count("no result, RuntimeError: Kernel died") == lost
+        kept = json.loads((lesson.parent / "try_seeds.json").read_text("utf-8"))["runs"]
+        assert len(kept) == rows
+        broken[0] = False
+
+
 def test_an_unknown_lesson_is_named(lesson):
     with pytest.raises(SystemExit, match=r"There is no lesson '99'. There are: 00_lesson."):
         try_seeds.main(["99"])

@@ -14,7 +14,7 @@ With `--device` every `fit` and `fit_gan` trains there.
 `--all` runs every lesson with five seeds on three instruction sets, the numbers of threads in turn, and keeps the
 result in benchmarks/results/try_seeds.json after each run: stopped, it goes on where it was. A lesson whose code has
 changed since is run again; after a change of the package, delete the file. An instruction set that the processor lacks
-is said to be missing, and left out. Any failure makes the exit status 1.
+is said to be missing, and left out. A failure, or a run without a result, makes the exit status 1.
 """
 
 from __future__ import annotations
@@ -173,16 +173,22 @@ def peak_memory(pid: int) -> int | None:
 
 def try_all(
     settings: list[Setting], done: list[dict[str, Any]], jobs: int, device: str | None = None
-) -> Iterator[Any]:
-    """What is not yet done of the settings, run, each as it ends; `done` grows by it."""
+) -> Iterator[tuple[Setting, dict[str, Any] | BaseException]]:
+    """What is not yet done of the settings, each with its row as it ends; `done` grows by it.
+
+    In place of a row stands what kept a run from its end, as when its kernel dies; the others go on.
+    """
     fresh = {name: digest(path) for name, path in lessons().items()}
     done[:] = [row for row in done if row["digest"] == fresh.get(row["lesson"])]
     known = {tuple(row[key] for key in asdict(settings[0])) for row in done} if settings else set()
     left = [setting for setting in settings if tuple(asdict(setting).values()) not in known]
     with ThreadPoolExecutor(jobs) as pool:
-        for future in as_completed([pool.submit(run, setting, device) for setting in left]):
-            done.append(future.result())
-            yield done[-1]
+        runs = {pool.submit(run, setting, device): setting for setting in left}
+        for future in as_completed(runs):
+            error = future.exception()
+            if error is None:
+                done.append(future.result())
+            yield runs[future], error or done[-1]
 
 
 def chosen(arguments: argparse.Namespace) -> list[Setting]:
@@ -241,8 +247,12 @@ def main(argv: list[str] | None = None) -> None:
         arguments.seeds = list(SEEDS)
         done = json.loads(kept.read_text("utf-8"))["runs"] if kept.exists() else []
     settings = chosen(arguments)
-    for row in try_all(settings, done, arguments.jobs, arguments.device):
-        setting = Setting(**{key: row[key] for key in asdict(settings[0])})
+    lost = 0
+    for setting, row in try_all(settings, done, arguments.jobs, arguments.device):
+        if isinstance(row, BaseException):
+            lost += 1
+            print(f"{setting}: no result, {type(row).__name__}: {row}", flush=True)
+            continue
         failed = row["failed"]
         print(
             f"{setting}: {row['seconds']:.0f} s, {f'{len(failed)} failed' if failed else 'holds'}",
@@ -253,8 +263,8 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.all:
             keep(kept, done)
     bad = sum(bool(row["failed"]) for row in done)
-    print(f"{len(done)} runs, {bad} with a failing cell")
-    sys.exit(bad > 0)
+    print(f"{len(done)} runs, {bad} with a failing cell, {lost} without a result")
+    sys.exit(bad + lost > 0)
 
 
 if __name__ == "__main__":
