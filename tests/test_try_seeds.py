@@ -112,6 +112,25 @@ def test_a_run_that_does_not_come_to_its_end_takes_no_other_with_it(lesson, monk
         broken[0] = False
 
 
+@pytest.mark.parametrize(
+    ("told", "lacks"),
+    [
+        ("DEFAULT", ["avx2", "avx512"]),
+        ("AVX2", ["avx512"]),
+        ("AVX512", []),
+        ("NEON", ["avx2", "avx512"]),
+    ],
+)
+def test_what_a_processor_lacks_is_asked_without_a_wish(told, lacks, monkeypatch):
+    def answer(command, *, env, text):
+        assert "ATEN_CPU_CAPABILITY" not in env  # torch would say what it was told
+        return f"{told}\n"
+
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx512")
+    monkeypatch.setattr(try_seeds.subprocess, "check_output", answer)
+    assert [name for name in try_seeds.INSTRUCTIONS if try_seeds.missing(name)] == lacks
+
+
 def test_an_unknown_lesson_is_named(lesson):
     with pytest.raises(SystemExit, match=r"There is no lesson '99'. There are: 00_lesson."):
         try_seeds.main(["99"])
