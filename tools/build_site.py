@@ -9,6 +9,7 @@ to files that are no page lead to the repository, if it is named; otherwise thei
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import posixpath
 import re
@@ -21,6 +22,7 @@ from typing import Any
 
 import nbformat
 from add_badges import BADGE, TAG
+from derive_exercises import BEGIN, END
 from PIL import Image
 from site_figures import VIEW, Lesson, Store, lab, place
 from sphinx.application import Sphinx
@@ -114,29 +116,43 @@ class Links:
 def lesson(
     path: Path, links: Links, store: Store, repository: str | None, branch: str
 ) -> nbformat.NotebookNode:
-    """A committed notebook as the page shows it."""
+    """A committed notebook as the page shows it; one with blanks shows what its complete version shows."""
     book: nbformat.NotebookNode = nbformat.read(path, as_version=4)
-    book.cells = [cell for cell in book.cells if TAG not in cell.metadata.get("tags", [])]
+    solution = path.parent / "solutions" / path.name
+    complete = nbformat.read(solution, as_version=4).cells if solution.exists() else book.cells
+    pairs = [
+        (cell, whole)
+        for cell, whole in zip(book.cells, complete, strict=True)
+        if TAG not in cell.metadata.get("tags", [])
+    ]
+    book.cells = [cell for cell, _ in pairs]
     figures = Lesson(path.stem, book.cells, store)
     setup, told = next(cell for cell in book.cells if cell.cell_type == "code"), f"<p>{BY_HAND}</p>"
-    for cell in book.cells:
+    for cell, whole in pairs:
         if cell.cell_type == "markdown":
             cell.source = links.mapped(cell.source, "notebooks")
             continue
         cell.metadata["mystnb"] = {"image": {"alt": "A figure, which the text below describes"}}
+        asks = re.search(r"^check\.(\w+)\(\w+\)$", cell.source, re.MULTILINE)
+        if asks or whole.source != cell.source:
+            answer = _by_hand(asks[1]) if asks else _right_answer(whole.source)
+            page = {"text/html": told + answer}
+            cell.outputs, told = [nbformat.v4.new_output("display_data", page)], ""
+            continue
+        cell.outputs = whole.outputs
+        still = not any(VIEW in output.get("data", {}) for output in cell.outputs)
         if cell is setup:
             _fold(cell, "hide-input", "The set-up cell")
-        if re.search(r"\.reveal\([\"\d]", cell.source):  # the code has the answer, too
+        elif re.search(r"\.reveal\([\"\d]", cell.source):  # the code has the answer, too
             _fold(cell, "hide-cell", "After your guess: the cell, and what it shows")
         elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
             _fold(cell, "hide-output", "After your guess: what the cell shows")
+        elif whole is not cell and cell.outputs and still:
+            _fold(cell, "hide-output", "In a complete version: what the cell shows")
         for output in cell.outputs:
             data = output.get("data", {})
             if VIEW in data:
                 output.data = {"text/html": figures.instead(cell, data["text/plain"])}
-        if asks := re.search(r"^check\.(\w+)\(\w+\)$", cell.source, re.MULTILINE):
-            page = {"text/html": told + _by_hand(asks[1])}
-            cell.outputs, told = [nbformat.v4.new_output("display_data", page)], ""
     assert not figures.known, f"{path.name} no longer shows {', '.join(figures.known)}."
     title, *rest = book.cells[0].source.split("\n")
     rest = [line for line in rest if BADGE not in line]
@@ -152,12 +168,17 @@ def _fold(cell: Any, tag: str, prompt: str) -> None:
 
 def _by_hand(name: str) -> str:
     """What stands below an answer that a reader of the page writes: what a check gives on request, folded."""
-    folds = [
-        (f"Hint {number}", f"<p>{code_in_html(hint)}</p>")
+    hints = (
+        f"<details><summary>Hint {number}</summary><p>{code_in_html(hint)}</p></details>"
         for number, hint in enumerate(HINTS[name], 1)
-    ]
-    folds.append(("One right answer", getattr(check, name).solution()._repr_html_()))
-    return "".join(f"<details><summary>{title}</summary>{text}</details>" for title, text in folds)
+    )
+    return "".join(hints) + _right_answer(getattr(check, name).solution().text)
+
+
+def _right_answer(code: str) -> str:
+    marks = rf"^ *(?:{BEGIN}|{END}).*\n?"
+    text = html.escape(re.sub(marks, "", code, flags=re.MULTILINE))
+    return f"<details><summary>One right answer</summary><pre>{text}</pre></details>"
 
 
 def _offers(name: str, repository: str | None, branch: str) -> str:
@@ -252,9 +273,18 @@ def prepare(folder: Path, repository: str | None, branch: str) -> None:
         (shutil.copytree if (mathjax / part).is_dir() else shutil.copy)(mathjax / part, goal)
 
 
-def named(page: str) -> str:
-    """A page with a heading of the first level, levels for the others, names for its asides, and pictures as WebP."""
-    page = re.sub(r"(_images/\w+)\.png", r"\1.webp", page)
+def named(page: str, sizes: dict[str, tuple[int, int]]) -> str:
+    """A page with a heading of the first level, levels for the others, names for its asides, and pictures as WebP.
+
+    Each picture's place is kept free until it comes. One that is far wider than high stays legible on a phone.
+    """
+
+    def place(found: re.Match[str]) -> str:
+        width, height = sizes[found[1]]
+        kind = ' class="wide"' if width > 2 * height else ""
+        return f'src="_images/{found[1]}.webp" width="{width}" height="{height}"{kind}'
+
+    page = re.sub(r'src="_images/(\w+)\.png"', place, page)
     page = page.replace('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">')
     for part, name in (("sidebar", "The course"), ("toc", "This page")):
         page = page.replace(
@@ -323,11 +353,14 @@ def build(out: Path, repository: str | None = None, branch: str = "main") -> Non
         app = Sphinx(source, source, out, trees, "html", status=None, warningiserror=True)
         app.build(force_all=True)
     (out / "_sources").rmdir()  # Sphinx leaves it, empty
+    sizes = {}
     for picture in out.glob("_images/*.png"):  # the same pixels in half the bytes
-        Image.open(picture).save(picture.with_suffix(".webp"), lossless=True, method=2, quality=50)
+        with Image.open(picture) as pixels:
+            sizes[picture.stem] = pixels.size
+            pixels.save(picture.with_suffix(".webp"), lossless=True, method=2, quality=50)
         picture.unlink()
     for page in out.glob("*.html"):
-        page.write_text(named(page.read_text("utf-8")), "utf-8")
+        page.write_text(named(page.read_text("utf-8"), sizes), "utf-8")
     first = out / "index.html"
     first.write_text(quick(first.read_text("utf-8"), out), "utf-8")
     if app.statuscode:

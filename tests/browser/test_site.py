@@ -156,17 +156,35 @@ def test_every_link_inside_leads_somewhere(site):
     assert followed > 500
 
 
+def versions(name):
+    """Each code cell of a lesson, and that of its complete version: the same one where nothing is blank."""
+    path = NOTEBOOKS[name]
+    solution = path.parent / "solutions" / path.name
+    both = [nbformat.read(file, as_version=4).cells for file in (path, solution) if file.exists()]
+    return [pair for pair in zip(both[0], both[-1], strict=True) if pair[0].cell_type == "code"]
+
+
+def blank(cell, whole):
+    return cell.source != whole.source or re.search(
+        r"^check\.\w+\(\w+\)$", cell.source, re.MULTILINE
+    )
+
+
+def folds(cell, whole):
+    """Whether the page folds what a cell shows: an answer, or what is the learner's to find."""
+    outputs = "" if blank(cell, whole) else str(whole.outputs)
+    if re.search(r'\.reveal\(["\d]', cell.source):
+        return True
+    learners_own = not cell.outputs and outputs != "[]" and "widget-view" not in outputs
+    return bool(outputs) and ("jupyter" in cell.metadata or learners_own) and outputs != "[]"
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_answers_are_folded_where_the_notebook_folds_them(site, name):
-    cells = nbformat.read(NOTEBOOKS[name], as_version=4).cells
-    folded = [
-        cell
-        for cell in cells
-        if re.search(r'\.reveal\(["\d]', cell.source)
-        or (cell.metadata.get("jupyter", {}).get("outputs_hidden") and cell.outputs)
-    ]
+    _, *cells = versions(name)  # the set-up cell is folded, too
+    folded = [cell for cell, whole in cells if folds(cell, whole)]
     text = (site / f"{name}.html").read_text("utf-8")
-    assert Reader(text).folded == len(folded) + 1  # the set-up cell is folded, too
+    assert Reader(text).folded == len(folded) + 1
     shown = re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL)
     answer = r'reveal</span><span class="p">\(</span><span class="[sm]'  # a string or a number
     assert not re.search(answer, shown)
@@ -178,8 +196,8 @@ def test_answers_are_folded_where_the_notebook_folds_them(site, name):
 def test_each_picture_is_the_notebooks_own(site, name):
     outputs = [
         output.get("data", {})
-        for cell in nbformat.read(NOTEBOOKS[name], as_version=4).cells
-        for output in cell.get("outputs", [])
+        for cell, whole in versions(name)
+        for output in (whole.outputs if not blank(cell, whole) else [])
     ]
     theirs = [
         io.BytesIO(base64.b64decode(data["image/png"])) for data in outputs if "image/png" in data
@@ -191,21 +209,25 @@ def test_each_picture_is_the_notebooks_own(site, name):
         assert ImageChops.difference(*pictures).getbbox(alpha_only=False) is None
 
 
-def test_what_a_check_would_give_stands_folded_below_a_blank_answer(site):
-    pages = {name: (site / f"{name}.html").read_text("utf-8") for name in NOTEBOOKS}
-    blanks = {
-        name: re.findall(r'^ *"check\.(\w+)\(\w+\)', path.read_text("utf-8"), re.MULTILINE)
-        for name, path in NOTEBOOKS.items()
-    }
-    assert [len(found) for found in blanks.values() if found] == [3, 3, 8, 3, 1, 1]
-    for name, found in blanks.items():
-        assert "Not attempted yet: " not in pages[name]
-        assert pages[name].count("This page runs no code") == bool(found)
-        assert pages[name].count("One right answer</summary>") == len(found)
-        assert pages[name].count("<summary>Hint 1</summary>") == len(found)
-        for exercise in found:
-            solution = html.escape(getattr(check, exercise).solution().text)
-            assert solution in pages[name]
+def test_hints_and_a_right_answer_stand_folded_below_a_blank(site):
+    answered = {}
+    for name in NOTEBOOKS:
+        blanks = [(cell, whole) for cell, whole in versions(name) if blank(cell, whole)]
+        page = (site / f"{name}.html").read_text("utf-8")
+        assert "Not attempted yet: " not in page
+        assert page.count("This page runs no code") == bool(blanks)
+        assert page.count("One right answer</summary>") == len(blanks)
+        for cell, whole in blanks:
+            asks = re.findall(r"^check\.(\w+)\(\w+\)$", cell.source, re.MULTILINE)
+            code = getattr(check, asks[0]).solution().text if asks else whole.source
+            lines = [line for line in code.splitlines() if not line.strip().startswith("# ")]
+            assert html.escape("\n".join(lines[:4])) in page
+            answered[name] = answered.get(name, 0) + 1
+        assert page.count("<summary>Hint 1</summary>") == sum(
+            bool(re.search(r"^check\.\w+\(\w+\)$", cell.source, re.MULTILINE)) for cell, _ in blanks
+        )
+    assert list(answered.values()) == [3, 3, 11, 5, 1, 1]
+    assert "SOLUTION" not in (site / "06_exercise.html").read_text("utf-8")
 
 
 def test_other_hosts_are_named_only_with_a_repository(sphinx, tmp_path):
