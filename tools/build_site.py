@@ -295,13 +295,21 @@ def named(page: str, sizes: dict[str, tuple[int, int]]) -> str:
 
 def concerning(style: str, page: str) -> str:
     """The rules of a style sheet that name only what is in the page, with the variables that are used."""
-    held = set(re.findall(r"[\w-]+", page))
+    names = set(" ".join(re.findall(r'(?:class|id)="([^"]*)"', page)).split())
+    elements = set(re.findall(r"<([a-z][a-z0-9]*)", page))
+
+    def held(selector: str) -> bool:
+        plain = re.sub(r":not\([^)]*\)|\[[^]]*\]|::?[\w-]+(?:\([^)]*\))?", " ", selector)
+        return names.issuperset(re.findall(r"[.#]([\w-]+)", plain)) and elements.issuperset(
+            re.findall(r"(?<![\w.#-])[a-z]\w*", plain)
+        )
 
     def rule(found: re.Match[str]) -> str:
-        names = (re.findall(r"[.#]([\w-]+)", selector) for selector in found[1].split(","))
-        return found[0] if any(held.issuperset(name) for name in names) else ""
+        kept = [one for one in re.split(r",(?![^(]*\))", found[1]) if held(one)]
+        return f"{','.join(kept)}{{{found[2]}}}" if kept else ""
 
-    style = re.sub(r"([^{}]+)\{[^{}]*\}", rule, re.sub(r"/\*.*?\*/", "", style))
+    style = re.sub(r"([^{}]+)\{([^{}]*)\}", rule, re.sub(r"/\*.*?\*/", "", style))
+    style = re.sub(r"@[^{}]+\{\s*\}", "", style)
     used = set(re.findall(r"var\((--[\w-]+)", style + page))
     variable = r"(--[\w-]+):(?:url\([^)]*\)|[^;{}])*;?"
     return re.sub(variable, lambda found: found[0] if found[1] in used else "", style)
@@ -310,8 +318,8 @@ def concerning(style: str, page: str) -> str:
 def quick(page: str, folder: Path) -> str:
     """The first page, which waits for no other file before it is painted.
 
-    What the styles of the theme and of the site say of it stands in it; the sheets come last, and what the lab
-    computes with is asked for at once.
+    What the styles of the theme and of the site say of it stands in it; the sheets and the drawings of its icons come
+    last, and what the lab computes with is asked for at once.
     """
     sheets = re.findall(r'<link rel="stylesheet".*?href="([^"?]+).*?/>\n', page)
     page = re.sub(r'\s*<link rel="stylesheet".*?/>(?=\n)', "", page)
@@ -335,7 +343,9 @@ def quick(page: str, folder: Path) -> str:
     styles = concerning(theme, page + ours) + ours
     page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
     page = page.replace('<script type="module"', '<script type="module" async', 1)
-    return page.replace("</body>", f"{''.join(wanted)}</body>")
+    (icons,) = re.findall(r"<svg [^>]*display: none.*?</symbol>\s*</svg>", page, re.DOTALL)
+    page = page.replace(icons, "", 1)
+    return page.replace("</body>", f"{icons}{''.join(wanted)}</body>")
 
 
 def build(out: Path, repository: str | None = None, branch: str = "main") -> None:
