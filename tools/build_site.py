@@ -41,7 +41,7 @@ NOWHERE = (
 )
 BACK = '<p><a href="index.html">The course that this page belongs to</a></p>'
 READING = (
-    "*You can read the whole lesson here, make its predictions and move its figures. To run and change its cells, "
+    "*You can read the whole lesson here and make its predictions, and most figures move. To run and change its cells, "
     "run the course yourself.*"
 )
 BY_HAND = (
@@ -127,7 +127,8 @@ def lesson(
     ]
     book.cells = [cell for cell, _ in pairs]
     figures = Lesson(path.stem, book.cells, store)
-    setup, told = next(cell for cell in book.cells if cell.cell_type == "code"), f"<p>{BY_HAND}</p>"
+    setup = next(cell for cell in book.cells if cell.cell_type == "code")
+    told = f"<p>{BY_HAND}</p>"  # once, at the first blank
     for cell, whole in pairs:
         if cell.cell_type == "markdown":
             cell.source = links.mapped(cell.source, "notebooks")

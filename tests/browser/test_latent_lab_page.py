@@ -377,3 +377,17 @@ def test_behind_the_plane_lies_what_it_decodes_to(open_lab, digits):
         assert (shown[row, column] - expected).abs().max() < 3
     settle(page)
     assert page.evaluate(f"{LAB}.behind === {LAB}.elsewhere()")
+
+
+def test_a_code_beyond_the_plane_is_marked_at_its_edge(open_lab):
+    page = open_lab()
+    marked = f"""(at) => {{
+      const lab = {LAB}, [x, y] = lab.onPad(lab.z), pen = lab.pad.getContext('2d');
+      return [x, y, Array.from(pen.getImageData(...at, 1, 1).data.slice(0, 3))];
+    }}"""
+    yellow = [255, 208, 0]
+    for z, at in (([99, 0], [586, 300]), ([0, -99], [300, 586])):
+        page.evaluate(f"{LAB}.move({z})")
+        x, y, colour = page.evaluate(marked, at)
+        assert colour == yellow
+        assert max(x, y) > 600
