@@ -41,12 +41,17 @@ NOWHERE = (
 )
 BACK = '<p><a href="index.html">The course that this page belongs to</a></p>'
 READING = (
-    "*You can read the whole lesson here and make its predictions, and most figures move. To run and change its cells, "
-    "run the course yourself.*"
+    "*You can read the whole lesson here and make its predictions, and most figures move. Where it says to run a cell, "
+    "what the cell showed stands below it, or in a fold. To run and change cells, run the course yourself.*"
+)
+WRITING = (
+    "*You can read the exercise here, write your lines on paper or in an editor, and compare: below each blank are "
+    "hints and one right answer, folded, and below other cells what a complete version shows. To be checked, run the "
+    "course yourself.*"
 )
 BY_HAND = (
-    "This page runs no code. Write your lines on paper or in an editor, then compare; where you run the course, a "
-    "check says which mistake it sees."
+    "This page runs no code. Write your lines on paper or in an editor, then open a hint, or compare with one right "
+    "answer; where you run the course, a check says which mistake it sees."
 )
 SETTINGS: dict[str, Any] = {
     "project": "Variational Autoencoders",
@@ -126,7 +131,7 @@ def lesson(
         if TAG not in cell.metadata.get("tags", [])
     ]
     book.cells = [cell for cell, _ in pairs]
-    figures = Lesson(path.stem, book.cells, store)
+    figures = Lesson(path.stem, [whole for _, whole in pairs], store)
     setup = next(cell for cell in book.cells if cell.cell_type == "code")
     told = f"<p>{BY_HAND}</p>"  # once, at the first blank
     for cell, whole in pairs:
@@ -136,7 +141,12 @@ def lesson(
         cell.metadata["mystnb"] = {"image": {"alt": "A figure, which the text below describes"}}
         asks = re.search(r"^check\.(\w+)\(\w+\)$", cell.source, re.MULTILINE)
         if asks or whole.source != cell.source:
-            answer = _by_hand(asks[1]) if asks else _right_answer(whole.source)
+            if asks:
+                answer = _by_hand(asks[1])
+            elif cell.source.startswith("class "):
+                answer = ""  # the checks below have one for each of its parts
+            else:
+                answer = _right_answer(whole.source, whole.outputs)
             page = {"text/html": told + answer}
             cell.outputs, told = [nbformat.v4.new_output("display_data", page)], ""
             continue
@@ -144,11 +154,9 @@ def lesson(
         still = not any(VIEW in output.get("data", {}) for output in cell.outputs)
         if cell is setup:
             _fold(cell, "hide-input", "The set-up cell")
-        elif re.search(r"\.reveal\([\"\d]", cell.source):  # the code has the answer, too
+        elif ".reveal(" in cell.source or "jupyter" in cell.metadata:  # code tells, too
             _fold(cell, "hide-cell", "After your guess: the cell, and what it shows")
-        elif cell.metadata.get("jupyter", {}).get("outputs_hidden"):
-            _fold(cell, "hide-output", "After your guess: what the cell shows")
-        elif whole is not cell and cell.outputs and still:
+        elif "check.if_written(" in cell.source and cell.outputs and still:
             _fold(cell, "hide-output", "In a complete version: what the cell shows")
         for output in cell.outputs:
             data = output.get("data", {})
@@ -158,7 +166,9 @@ def lesson(
     title, *rest = book.cells[0].source.split("\n")
     rest = [line for line in rest if BADGE not in line]
     offers = _offers(path.name, repository, branch)
-    book.cells[0].source = "\n".join([title, "", offers, "", READING, *rest])
+    book.cells[0].source = "\n".join(
+        [title, "", offers, "", WRITING if solution.exists() else READING, *rest]
+    )
     return book
 
 
@@ -173,13 +183,15 @@ def _by_hand(name: str) -> str:
         f"<details><summary>Hint {number}</summary><p>{code_in_html(hint)}</p></details>"
         for number, hint in enumerate(HINTS[name], 1)
     )
-    return "".join(hints) + _right_answer(getattr(check, name).solution().text)
+    return "".join(hints) + _right_answer(getattr(check, name).solution().text, [])
 
 
-def _right_answer(code: str) -> str:
+def _right_answer(code: str, outputs: list[Any]) -> str:
     marks = rf"^ *(?:{BEGIN}|{END}).*\n?"
     text = html.escape(re.sub(marks, "", code, flags=re.MULTILINE))
-    return f"<details><summary>One right answer</summary><pre>{text}</pre></details>"
+    shown = "".join(html.escape(output.text) for output in outputs)
+    shown = shown and f"<p>It prints:</p><pre>{shown}</pre>"
+    return f"<details><summary>One right answer</summary><pre>{text}</pre>{shown}</details>"
 
 
 def _offers(name: str, repository: str | None, branch: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import html
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,29 @@ FIGURES: dict[str, dict[str, Callable[[Store], Figure] | None]] = {
 }
 
 
+# Where a lesson computes the answer to a prediction: what it prints, and how the answer comes from these numbers.
+TOLD: dict[str, dict[str, tuple[str, Callable[..., float]]]] = {
+    "06_exercise": {
+        "first_loss": (r"the course's is (\d+) nats", float),
+        "third_epoch": (r"epoch 3: (\d+) nats", float),
+    },
+    "07_mini_project": {
+        "cost": (
+            r"2 latents +loss (\d+).*\n20 latents +loss (\d+)",
+            lambda flat, deep: flat - deep,
+        ),
+        "two_numbers": (r"(\d+)% right", lambda percent: percent / 100),
+        "told": (
+            r"β = +1\.0:.* right ([\d.]+).*\nβ = +4\.0:.* right ([\d.]+)",
+            lambda one, four: four - one,
+        ),
+        "in_plane": (r"(\d+)% of the variance", lambda percent: percent / 100),
+    },
+    "08_how_good_is_it": {"expected": (r"([\d.]+)  60,000 digits, 10 epochs", float)},
+    "12_compression": {"size": (r"([\d,]+) bytes in all", float)},
+}
+
+
 def place(figure: Figure, instead: str, *, begin: dict[str, int] | None = None) -> str:
     """A place where a figure comes alive; until then, it shows `instead`.
 
@@ -290,14 +314,18 @@ class Lesson:
 
     def __init__(self, stem: str, cells: list[Any], store: Store) -> None:
         self.known, self.store = dict(FIGURES.get(stem, {})), store
-        trees = [ast.parse(cell.source) for cell in cells if cell.cell_type == "code"]
-        calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        calls = [node for cell in code for node in _calls(cell.source)]
+        printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
+        told = TOLD.get(stem, {})
         self.answers = {
-            ast.unparse(call.func.value): call.args[0].value
+            name: (
+                _answer(call.args[0], printed, told.get(name)),
+                next((ast.literal_eval(word.value) for word in call.keywords), None),
+            )
             for call in calls
-            if isinstance(call.func, ast.Attribute)
-            and call.func.attr == "reveal"
-            and isinstance(call.args[0], ast.Constant)
+            if isinstance(call.func, ast.Attribute) and call.func.attr == "reveal"
+            for name in [ast.unparse(call.func.value)]
         }
         self.questions = [
             ast.literal_eval(call.args[0]) for call in calls if _name(call) == "predict"
@@ -309,11 +337,10 @@ class Lesson:
         Raises:
             ValueError: the widget is unknown here, or is another one than was committed.
         """
-        tree = ast.parse(cell.source)
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        calls = _calls(cell.source)
         for call in calls:
             if _name(call) == "predict":
-                return self._prediction(tree, call)
+                return self._prediction(ast.parse(cell.source), call)
             if _name(call) == "prediction_summary":
                 figure: Figure = (
                     "",
@@ -338,21 +365,43 @@ class Lesson:
         (variable,) = (
             node.targets[0].id  # type: ignore[attr-defined]
             for node in tree.body
-            if isinstance(node, ast.Assign) and node.value is call
+            if isinstance(node, ast.Assign) and ast.unparse(node.value) == ast.unparse(call)
         )
         given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
         values = [ast.literal_eval(value) for value in call.args]
+        answer, within = self.answers[variable]
+        limits = given.get("range")
         spec = {
             "question": values[0],
             "choices": values[1] if len(values) > 1 else None,
-            "range": given.get("range"),
+            "range": limits,
             "unit": given.get("unit", ""),
-            "answer": self.answers.get(variable),
+            "answer": answer,
+            "within": within or (limits and (limits[1] - limits[0]) / 10),
         }
         said = (
             "Make your guess before you open what follows; with JavaScript you commit to it here."
         )
         return place(("", "prediction", {"spec": spec}, {}), _sentence(said))
+
+
+def _calls(source: str) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+
+
+def _answer(revealed: ast.expr, printed: str, told: tuple[str, Callable[..., float]] | None) -> Any:
+    """What a lesson reveals: a constant, or what it computed, read from what it printed."""
+    if isinstance(revealed, ast.Constant):
+        return revealed.value
+    assert told, f"TOLD does not say where {ast.unparse(revealed)} is printed."
+    numbers = re.findall(told[0], printed)
+    assert len(numbers) == 1, f"{told[0]!r} is printed {len(numbers)} times."
+    found = numbers[0] if isinstance(numbers[0], tuple) else numbers
+    value = told[1](*(float(number.replace(",", "")) for number in found))
+    if not isinstance(revealed, ast.IfExp):
+        return value
+    (name,) = {node.id for node in ast.walk(revealed) if isinstance(node, ast.Name)} - {"abs"}
+    return eval(ast.unparse(revealed), {name: value})  # one of the choices
 
 
 def _name(call: ast.Call) -> str:

@@ -38,10 +38,12 @@ function render({ model, el }) {
   fields.append(make("legend", { class: "name", style: "padding: 0" }, question), ...guess, sure, make("div", {}, button), said);
   el.replaceChildren(frame("Prediction", fields));
 
-  const chosen = () => (choices ? (fields.querySelector("input:checked")?.value ?? null) : Number(guess[0].querySelector("input").value));
+  let moved = false; // a slider that nobody moved is no guess
+  if (!choices) guess[0].addEventListener("input", () => (moved = true));
+  const chosen = () => (choices ? (fields.querySelector("input:checked")?.value ?? null) : moved ? Number(guess[0].querySelector("input").value) : null);
   const commit = () => {
     if (guesses()[question]) return;
-    if (chosen() === null) return void (said.textContent = "Choose one first.");
+    if (chosen() === null) return void (said.textContent = choices ? "Choose one first." : "Move the slider to your guess first.");
     keep({ ...guesses(), [question]: { answer: chosen(), confidence: Number(sure.querySelector("input").value) / 100, right: judged(chosen()) } });
   };
   const judged = (given) => (answer === null ? null : choices ? given === answer : Math.abs(given - answer) <= within);

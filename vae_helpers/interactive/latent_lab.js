@@ -18,8 +18,8 @@ const OWN_STYLE = `
 `;
 
 const HINTS = {
-  plane: "The circles hold 39, 86 and 99 of 100 codes drawn from the prior; the ellipse is q(z|x) of your drawing, at two standard deviations. Behind them: what each place decodes to.",
-  costs: "Reconstruction: how badly the decoded picture predicts your drawing. KL: what its code costs. Lower is better, for the sum.",
+  plane: "The circles hold 39, 86 and 99 of 100 codes drawn from N(0, I), the prior; the ellipse q(z|x) is where the encoder sees your drawing, at two standard deviations. Behind them: what each place decodes to.",
+  costs: "Reconstruction: how badly the decoded picture predicts your drawing. KL: what its code costs. Lower is better, for the sum; lesson 03 of the course explains both.",
 };
 
 // --- the parts of the page ----------------------------------------------------------------------
