@@ -315,7 +315,7 @@ class Lesson:
     def __init__(self, stem: str, cells: list[Any], store: Store) -> None:
         self.known, self.store = dict(FIGURES.get(stem, {})), store
         code = [cell for cell in cells if cell.cell_type == "code"]
-        calls = [node for cell in code for node in _calls(cell.source)]
+        calls = [call for cell in code for call in _calls(ast.parse(cell.source))]
         printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
         told = TOLD.get(stem, {})
         self.answers = {
@@ -337,10 +337,11 @@ class Lesson:
         Raises:
             ValueError: the widget is unknown here, or is another one than was committed.
         """
-        calls = _calls(cell.source)
+        tree = ast.parse(cell.source)
+        calls = _calls(tree)
         for call in calls:
             if _name(call) == "predict":
-                return self._prediction(ast.parse(cell.source), call)
+                return self._prediction(tree, call)
             if _name(call) == "prediction_summary":
                 figure: Figure = (
                     "",
@@ -365,7 +366,7 @@ class Lesson:
         (variable,) = (
             node.targets[0].id  # type: ignore[attr-defined]
             for node in tree.body
-            if isinstance(node, ast.Assign) and ast.unparse(node.value) == ast.unparse(call)
+            if isinstance(node, ast.Assign) and node.value is call
         )
         given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
         values = [ast.literal_eval(value) for value in call.args]
@@ -385,8 +386,8 @@ class Lesson:
         return place(("", "prediction", {"spec": spec}, {}), _sentence(said))
 
 
-def _calls(source: str) -> list[ast.Call]:
-    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+def _calls(tree: ast.Module) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def _answer(revealed: ast.expr, printed: str, told: tuple[str, Callable[..., float]] | None) -> Any:

@@ -164,13 +164,13 @@ def versions(name):
     return [pair for pair in zip(both[0], both[-1], strict=True) if pair[0].cell_type == "code"]
 
 
-def checks(cell, _whole):
+def checks(cell):
     """The check that a cell calls."""
     return re.findall(r"^check\.(\w+)\(\w+\)$", cell.source, re.MULTILINE)
 
 
 def blank(cell, whole):
-    return cell.source != whole.source or checks(cell, whole)
+    return cell.source != whole.source or checks(cell)
 
 
 def folds(cell, whole):
@@ -219,17 +219,17 @@ def test_hints_and_a_right_answer_stand_folded_below_a_blank(site):
         assert "Not attempted yet: " not in page
         assert page.count("This page runs no code") == bool(blanks)
         blanks = [
-            pair for pair in blanks if not pair[0].source.startswith("class ") or checks(*pair)
+            pair for pair in blanks if not pair[0].source.startswith("class ") or checks(pair[0])
         ]
         assert page.count("One right answer</summary>") == len(blanks)
         for cell, whole in blanks:
-            asks = checks(cell, whole)
+            asks = checks(cell)
             code = getattr(check, asks[0]).solution().text if asks else whole.source
             lines = [line for line in code.splitlines() if not line.strip().startswith("# ")]
             assert html.escape("\n".join(lines[:4])) in page
             answered[name] = answered.get(name, 0) + 1
         assert page.count("<summary>Hint 1</summary>") == sum(
-            bool(checks(*pair)) for pair in blanks
+            bool(checks(pair[0])) for pair in blanks
         )
     assert list(answered.values()) == [3, 3, 10, 5, 1, 1]
     assert "SOLUTION" not in (site / "06_exercise.html").read_text("utf-8")
