@@ -85,15 +85,11 @@ def test_on_colab_the_first_cell_fetches_the_course_and_elsewhere_nothing(
 
 
 @pytest.mark.parametrize("arguments", [["no-slash"], ["a/b/c"], ["a/b", "--branch", "x y"], []])
-def test_what_is_no_address_is_refused(arguments):
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "add_badges.py", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "usage" in done.stderr
+def test_what_is_no_address_is_refused(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["add_badges.py", *arguments])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        add_badges.main()
+    assert "usage" in capsys.readouterr().err
 
 
 FLOORS = ROOT / ".venv" / "colab"

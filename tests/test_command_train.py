@@ -168,7 +168,7 @@ def test_two_processes_draw_noise_of_their_own_and_reach_the_same_loss(tmp_path,
 
 def test_when_a_process_is_killed_the_others_end_and_the_training_can_go_on(tmp_path):
     process = subprocess.Popen(
-        [*TORCHRUN, "--out", str(tmp_path), "--epochs", "400"],
+        [*TORCHRUN, "--out", str(tmp_path), "--epochs", "4000", "--batch-size", "1000"],
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -186,7 +186,7 @@ def test_when_a_process_is_killed_the_others_end_and_the_training_can_go_on(tmp_
     assert "The same command goes on from what is done." in said
     assert not any(worker.is_running() for worker in workers)
     done = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["history"]["seconds"]
-    run(TORCHRUN, tmp_path, "--epochs", str(len(done) + 1))
+    run(TORCHRUN, tmp_path, "--epochs", str(len(done) + 1), "--batch-size", "1000")
     assert told(tmp_path)["seconds"][: len(done)] == done
 
 
