@@ -862,8 +862,8 @@ def test_canvas_finds_its_columns_and_its_learners(tmp_path):
     """As its importer reads it: by position and name of the first columns, then by ID, then by name."""
     rows = [
         one_row("annlee_123_4567_06_exercise.ipynb", "rwc"),
-        one_row("benlee_LATE_124_4568_06.ipynb", "www"),
-        one_row("benlee_LATE_124_4569_06-1.ipynb", "rww"),
+        one_row("benlee_LATE_124_4568_06.ipynb", "rww"),
+        one_row("benlee_LATE_124_4569_06-1.ipynb", "rwr"),
         one_row("Cy Lee.ipynb"),
         one_row("=1+1"),
         one_row("dan_125_4570_x.ipynb", faults={"walk": "x"}),
@@ -876,7 +876,7 @@ def test_canvas_finds_its_columns_and_its_learners(tmp_path):
     assert points[5] == "3"
     assert {(line[0], line[1], line[5]) for line in learners} == {
         ("annlee", "123", "2"),
-        ("benlee", "124", "1"),
+        ("benlee", "124", "2"),
         ("Cy Lee", "", "3"),
         ("'=1+1", "", "3"),
     }
@@ -919,7 +919,8 @@ GRADESCOPE_TEST |= {"output_format", "tags", "visibility", "extra_data"}
 
 def test_gradescope_gets_a_test_for_each_check(tmp_path):
     rows = [one_row("ann", "rwc"), one_row("ben", "www", "not graded: the file is empty")]
-    gradebooks.FORMATS["gradescope"](rows, PROJECT, tmp_path)
+    for _ in range(2):  # a second run writes over the first
+        gradebooks.FORMATS["gradescope"](rows, PROJECT, tmp_path)
     ann, ben = (
         json.loads((tmp_path / "gradescope" / row.page[:-5] / "results.json").read_text("utf-8"))
         for row in rows
