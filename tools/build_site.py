@@ -318,8 +318,6 @@ def concerning(style: str, page: str) -> str:
         )
 
     def rule(found: re.Match[str]) -> str:
-        if "mask-image" in found[2]:  # a drawing: the browser lays it out as a document of its own
-            return ""
         kept = [one for one in re.split(r",(?![^(]*\))", found[1]) if held(one)]
         return f"{','.join(kept)}{{{found[2]}}}" if kept else ""
 
@@ -331,11 +329,10 @@ def concerning(style: str, page: str) -> str:
 
 
 def quick(page: str, folder: Path) -> str:
-    """The first page, which waits for no other file and no script before it is painted.
+    """The first page, which waits for no other file before it is painted.
 
-    What the styles of the theme and of the site say of it stands in it; the sheets are asked for once something is
-    painted, and what the lab computes with at once. The drawings of the icons and the choice of light or dark, without
-    which it is as the system has it, come last.
+    What the styles of the theme and of the site say of it stands in it; the sheets and the drawings of its icons come
+    last, and what the lab computes with is asked for at once.
     """
     sheets = re.findall(r'<link rel="stylesheet".*?href="([^"?]+).*?/>\n', page)
     page = re.sub(r'\s*<link rel="stylesheet".*?/>(?=\n)', "", page)
@@ -352,22 +349,16 @@ def quick(page: str, folder: Path) -> str:
         ),
         *(f'<link rel="preload" as="fetch" crossorigin href="_static/{file}">' for file in files),
     ]
-    later = "".join(  # a style sheet that is for paper until it has come holds nothing up
+    wanted += [  # a style sheet that is for paper until it has come holds nothing up
         f"""<link rel="stylesheet" href="{sheet}" media="print" onload="this.media='all'">"""
         for sheet in sheets
-    )
-    last = f"""<template id="later">{later}</template>
-<script>requestAnimationFrame(() => setTimeout(() => document.body.append(later.content)))</script>"""
+    ]
     styles = concerning(theme, page + ours) + ours
     page = page.replace("</head>", f"<style>{styles}</style></head>", 1)
     page = page.replace('<script type="module"', '<script type="module" async', 1)
     (icons,) = re.findall(r"<svg [^>]*display: none.*?</symbol>\s*</svg>", page, re.DOTALL)
     page = page.replace(icons, "", 1)
-    chosen = r"<script>\s*document\.body\.dataset\.theme = .*?</script>"
-    (choice,) = re.findall(chosen, page, re.DOTALL)
-    page = page.replace(choice, "", 1).replace("<body>", '<body data-theme="auto">', 1)
-    page = page.replace("<script src=", f"{choice}<script src=", 1)
-    return page.replace("</body>", f"{icons}{''.join(wanted)}{last}</body>")
+    return page.replace("</body>", f"{icons}{''.join(wanted)}</body>")
 
 
 def build(out: Path, repository: str | None = None, branch: str = "main") -> None:

@@ -743,18 +743,6 @@ def test_the_first_page_needs_no_other_file_to_look_as_it_does(visit, address, w
     assert seen[0] == seen[1]
 
 
-def test_the_first_page_is_painted_before_any_script_and_keeps_the_choice_of_dark(site, visit):
-    before, _ = (site / "index.html").read_text("utf-8").split("<h1", 1)
-    assert "<script" not in before
-    page = visit("index")
-    theme = "document.body.dataset.theme"
-    assert page.evaluate(theme) == "auto"
-    page.evaluate("localStorage.setItem('theme', 'dark')")
-    page.reload()
-    assert page.evaluate(theme) == "dark"
-    page.evaluate("localStorage.removeItem('theme')")
-
-
 def test_on_paper_the_answers_are_unfolded(visit):
     page = visit("02_architecture")
     folded = "document.querySelectorAll('details:not([open])').length"
