@@ -300,7 +300,7 @@ def verdict_in_row(name, frame):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_forged_record_is_judged_wrong_and_harms_nothing(name, monkeypatch):
-    """Every array of a right record in turn missing, and replaced by one of another shape, or by text."""
+    """Every array of a right record in turn replaced by others of any shape, and by text."""
     from vae_helpers import answers
 
     answer = getattr(answers, holder_of(name))
@@ -311,10 +311,9 @@ def test_a_forged_record_is_judged_wrong_and_harms_nothing(name, monkeypatch):
     forged = [unpack(pack({"value": value}))["value"] for value in forged]
     own = [key for key in right if "/" not in key]  # a part has an exercise of its own
     assert own
-    for number, key in enumerate(own):
+    for key in own:
         without = {k: v for k, v in right.items() if k != key}
-        each = forged if number < 20 else [forged[number % len(forged)]]  # of many alike
-        for record in [without, *(right | {key: value} for value in each)]:
+        for record in [without, *(right | {key: value} for value in forged)]:
             monkeypatch.setattr(attempt, "unpack", lambda _, record=record: record)
             assert isinstance(verdict_in_row(name, b""), Verdict)
 
